@@ -1,0 +1,94 @@
+package ledger
+
+import (
+	"context"
+	"iter"
+
+	"github.com/upwelldata/upwell/internal/row"
+)
+
+// Home is where one sync's ledger lives. Reading never changes a byte and works beside a writer in another process; writing is
+// for the one process that holds the project's state lock.
+type Home interface {
+	// Snapshot opens the state last published, for plan, explain and undo. A ledger that was never written is empty.
+	Snapshot(ctx context.Context) (Snapshot, error)
+	// Begin opens the ledger for a run: it first recovers what an unclean end left behind, acknowledgements included.
+	Begin(ctx context.Context, run string) (Session, error)
+	// Reset forgets all entries and starts a new generation; history of past runs stays.
+	Reset(ctx context.Context) error
+	// Inspect checks every byte and tells what is damaged; repair mends what can be mended (a derived index, a torn tail).
+	Inspect(ctx context.Context, repair bool) ([]Damage, error)
+}
+
+// Damage is one thing wrong on disk.
+type Damage struct {
+	File     string
+	What     string
+	Repaired bool
+	Loss     string // what repairing gives up, for people; "" = nothing
+}
+
+// Snapshot is one published state, immutable.
+type Snapshot interface {
+	Meta() Meta
+	// Verify reads everything and compares checksums: STATE_CORRUPT names the file. It must end before a request leaves.
+	Verify(ctx context.Context) error
+	// Get finds a key's entry, nil when there is none. It reads a block, never the whole ledger.
+	Get(ctx context.Context, key []byte) (*Entry, error)
+	// Each yields all entries in key-hash order. An entry is valid until the next step.
+	Each(ctx context.Context) iter.Seq2[*Entry, error]
+	// KeyHistory yields what runs did to a key, newest first; it reads a block per run.
+	KeyHistory(ctx context.Context, key []byte) iter.Seq2[History, error]
+	// RunHistory yields every key a run changed. NOT_FOUND when the run left no history.
+	RunHistory(ctx context.Context, run string) iter.Seq2[History, error]
+	// Compare starts comparing a read of the model.
+	Compare(opts CompareOptions) (Comparison, error)
+	Close() error
+}
+
+// CompareOptions steer one comparison.
+type CompareOptions struct {
+	All        bool              // every row is a candidate (--full, changed mapping with null: skip)
+	Dirty      map[uint64][]byte // key hash -> key, of keys with an open or unknown intent: always candidates, and yielded when not read
+	MatchIsKey bool              // Record.MatchID is nil: match collisions cannot happen
+	TempDir    string            // for spools
+	Memory     int64             // bytes the comparison may hold besides the probe index; 0 = 64 MiB
+}
+
+// Comparison is one read in progress. Probe and Put are called by one goroutine each, and may run at the same time.
+type Comparison interface {
+	// Probe compares rows by key hash and fingerprint and sets candidate[i] for every row that must be Put: new, different,
+	// seen twice, dirty or in a special state. Null-key rows are not probed: see PutNullKey.
+	Probe(hash, print []uint64, candidate []bool)
+	// Put spools a candidate. The record is not kept.
+	Put(rec *Record) error
+	// PutNullKey counts a row without a key and keeps a sample of it (inv names the column).
+	PutNullKey(inv Invalid)
+	// Finish says the read is complete; only then is anything missing from it taken for removed.
+	Finish(ctx context.Context) (Delta, error)
+	// Close throws the comparison away.
+	Close() error
+}
+
+// Session is a run's write access.
+type Session interface {
+	Snapshot() Snapshot
+	// Ack records settled rows. With durable it returns when they are on disk (group commit over all callers); without, they
+	// are durable with Publish at the latest. Safe for several goroutines.
+	Ack(ctx context.Context, acks []Ack, durable bool) error
+	// Publish makes the run's acknowledgements the new state, in one atomic step.
+	Publish(ctx context.Context, m Publication) error
+	// Close ends the session. Durable acknowledgements not yet published are recovered by the next Begin.
+	Close() error
+}
+
+// Publication is what a finished run tells the ledger about itself.
+type Publication struct {
+	KeyColumns    []string
+	KeyKinds      []row.Kind
+	MatchFields   []string
+	Mapping       string
+	NullKeys      int64
+	Complete      bool // the run read and settled everything it planned
+	NewGeneration bool // match or key changed: entries of other generations were dropped before
+}
