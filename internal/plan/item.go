@@ -1,0 +1,72 @@
+// Package plan decides what a run would do: it turns what a read and the ledger disagree about into operations, counts them,
+// judges them against guards, and estimates what they cost. It changes nothing.
+package plan
+
+import (
+	"github.com/upwelldata/upwell/internal/connector"
+	"github.com/upwelldata/upwell/internal/fault"
+	"github.com/upwelldata/upwell/internal/ledger"
+	"github.com/upwelldata/upwell/internal/row"
+)
+
+// Action is what is done about one key, or why nothing is.
+type Action uint8
+
+// The actions. Add, Change and Remove are sent; the others are not.
+const (
+	None      Action = iota // nothing to do and nothing to record
+	Add                     // the tool does not have it from us
+	Change                  // the mapped record differs
+	Remove                  // the row left the model
+	Unchanged               // differs in nothing that is sent; the ledger's fingerprint is refreshed
+	Waiting                 // rejected or unknown earlier and not due
+	Invalid                 // refused before planning
+	Leave                   // the row left the model and stays in the tool; the ledger marks it
+	Forget                  // the row left and nothing may or need be removed; the ledger drops it
+	Adopt                   // recorded as delivered without sending: baseline, or on_mapping_change: ignore
+)
+
+// String gives the action as shown to people and in JSON.
+func (a Action) String() string {
+	return [...]string{"none", "add", "change", "remove", "unchanged", "waiting", "invalid", "leave", "forget", "adopt"}[a]
+}
+
+// Sent reports whether the action leads to a request.
+func (a Action) Sent() bool { return a == Add || a == Change || a == Remove }
+
+// Item is what a run does about one key. It and what it points at are valid until the next step of the walk.
+type Item struct {
+	Action      Action
+	Op          connector.Op // for Add, Change, Remove
+	Hash        uint64
+	Key         []byte
+	Match       []row.Value // identity to address
+	Move        []row.Value // new identity, when a record's match changes; nil otherwise
+	Values      []row.Value // in mapping order; Absent = not sent
+	RemoteID    string
+	Fingerprint uint64
+	Dirty       bool // an earlier outcome is open: the full record is sent, after its old request can no longer land
+	MayCreate   bool // the tool may create the record: write: create fields are included
+	New         *ledger.Record
+	Old         *ledger.Entry
+	Invalid     *ledger.Invalid
+	Withheld    string // guard that holds this item back; "" = none
+}
+
+// Dirty is a key whose last request has an open or unknown outcome.
+type Dirty struct {
+	Key      []byte
+	Match    []row.Value
+	RemoteID string
+	Run      string // run of the open request
+	Op       connector.Op
+	Person   bool // only a person may decide: never sent again by itself
+}
+
+// Refusal is what is known of a row the tool refused.
+type Refusal struct {
+	Fingerprint uint64
+	Mapping     string
+	Due         bool
+	Code        fault.Code
+}

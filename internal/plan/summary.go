@@ -1,0 +1,383 @@
+package plan
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/zeebo/xxh3"
+
+	"github.com/upwelldata/upwell/internal/connector"
+	"github.com/upwelldata/upwell/internal/fault"
+	"github.com/upwelldata/upwell/internal/ledger"
+	"github.com/upwelldata/upwell/internal/project"
+	"github.com/upwelldata/upwell/internal/row"
+)
+
+// Counts are the rows of a plan. read = invalid + unchanged + waiting + add + change (Invariant 6, first half).
+type Counts struct {
+	Read      int64 `json:"read"`
+	Invalid   int64 `json:"invalid"`
+	Unchanged int64 `json:"unchanged"`
+	Waiting   int64 `json:"waiting"`
+	Add       int64 `json:"add"`
+	Change    int64 `json:"change"`
+	Remove    int64 `json:"remove"`
+}
+
+// Balanced reports whether every row read is accounted for.
+func (c Counts) Balanced() bool {
+	return c.Read == c.Invalid+c.Unchanged+c.Waiting+c.Add+c.Change
+}
+
+// Guard is one guard and what it saw.
+type Guard struct {
+	Guard string `json:"guard"` // max_removed | max_changed | allow_empty | null_keys
+	Limit string `json:"limit"`
+	Value string `json:"value"`
+	Held  bool   `json:"held"`
+	// Count is how many items it withholds (Held), the ceiling of a lift.
+	Count int64 `json:"-"`
+}
+
+// Sample is one planned operation with old and new values.
+type Sample struct {
+	Action  Action
+	Key     []row.Value
+	Names   []string
+	Old     []row.Value
+	New     []row.Value
+	Invalid *ledger.Invalid
+}
+
+// Estimate is what a plan costs.
+type Estimate struct {
+	Requests        int64   `json:"requests"`
+	Seconds         float64 `json:"seconds"`
+	DailyQuotaShare float64 `json:"daily_quota_share"`
+}
+
+// Summary is a computed plan.
+type Summary struct {
+	Counts    Counts
+	InvalidBy map[fault.Code]int64
+	NullKeys  int64
+	ByOp      map[connector.Op]int64
+	Bytes     map[connector.Op]int64 // estimated encoded bytes
+	Records   int64                  // ledger keys the guards measure against
+	Guards    []Guard
+	Samples   []Sample
+	Refusals  []Sample // invalid rows, a sample per code
+	Hash      string
+	Remapped  bool
+	Moves     int64
+	Creates   int64 // changed matches that leave the old record behind
+	DirtyRows int64
+	Warnings  []string
+}
+
+const (
+	samplesPerAction = 20
+	samplesPerCode   = 100
+)
+
+// Allow lifts guards: removed, changed, empty.
+type Allow map[string]bool
+
+// Summarise walks the delta once: counts, samples, hash, guards. each may be nil; it sees every item.
+func (p *Planner) Summarise(ctx context.Context, delta ledger.Delta, allow Allow, each func(*Item) error) (*Summary, error) {
+	counts := delta.Counts()
+	s := &Summary{
+		InvalidBy: map[fault.Code]int64{}, ByOp: map[connector.Op]int64{}, Bytes: map[connector.Op]int64{},
+		Remapped: p.remapped, Records: p.d.Meta.Rows, NullKeys: counts.NullKeys,
+	}
+	s.Counts.Read, s.Counts.Unchanged = counts.Read, counts.Unchanged
+	for code, n := range counts.Invalid {
+		s.InvalidBy[code] += n
+		s.Counts.Invalid += n
+	}
+	hash := newHasher(p.d.Hash, p.d.Meta.Version)
+	taken := map[string]int{}
+	for it, err := range p.Walk(ctx, delta) {
+		if err != nil {
+			return nil, err
+		}
+		s.count(it)
+		if it.Action.Sent() {
+			hash.add(it)
+		}
+		s.sample(p, it, taken)
+		if each != nil {
+			if err := each(it); err != nil {
+				return nil, err
+			}
+		}
+	}
+	s.Hash = hash.sum()
+	s.Guards = p.guards(s, allow)
+	s.Warnings = p.warnings(s)
+	if !s.Counts.Balanced() { // Invariant 6: every row read is accounted for
+		return nil, fault.New(fault.AccountingBroken, "planning: read %d != invalid %d + unchanged %d + waiting %d + add %d + change %d",
+			s.Counts.Read, s.Counts.Invalid, s.Counts.Unchanged, s.Counts.Waiting, s.Counts.Add, s.Counts.Change)
+	}
+	return s, nil
+}
+
+func (s *Summary) count(it *Item) {
+	c := &s.Counts
+	switch it.Action {
+	case Add:
+		c.Add++
+	case Change:
+		c.Change++
+	case Remove:
+		c.Remove++
+	case Waiting:
+		c.Waiting++
+	case Unchanged, Adopt:
+		if it.New != nil || it.Old != nil {
+			c.Unchanged++
+		}
+	case Invalid:
+		if it.New != nil && it.New.Invalid == nil { // refused by the planner, not counted by the delta
+			c.Invalid++
+			s.InvalidBy[it.Invalid.Code]++
+		}
+	case None, Leave, Forget:
+	}
+	if !it.Action.Sent() {
+		return
+	}
+	s.ByOp[it.Op]++
+	for _, v := range it.Values {
+		if !v.IsAbsent() {
+			s.Bytes[it.Op] += int64(len(v.Str())) + 24
+		}
+	}
+	if it.Move != nil {
+		s.Moves++
+	}
+	if it.Dirty {
+		s.DirtyRows++
+	}
+	if it.Action == Change && it.Old != nil && it.Move == nil && !sameValues(it.Old.Match, it.Match) && len(it.Old.Match) > 0 {
+		s.Creates++
+	}
+}
+
+func (s *Summary) sample(p *Planner, it *Item, taken map[string]int) {
+	switch {
+	case it.Action == Invalid:
+		k := "invalid " + string(it.Invalid.Code)
+		if taken[k]++; taken[k] <= samplesPerCode {
+			key, _ := row.ParseKey(it.Key) //nolint:errcheck // a sample shows what can be shown
+			s.Refusals = append(s.Refusals, Sample{Action: Invalid, Key: key, Invalid: it.Invalid})
+		}
+	case it.Action.Sent():
+		if taken[it.Action.String()]++; taken[it.Action.String()] <= samplesPerAction {
+			s.Samples = append(s.Samples, p.Sample(it))
+		}
+	}
+}
+
+// Sample copies an item into a sample with old and new value per field sent.
+func (p *Planner) Sample(it *Item) Sample {
+	key, _ := row.ParseKey(it.Key) //nolint:errcheck // keys were made by AppendKey
+	out := Sample{Action: it.Action, Key: key}
+	old := func(i int) row.Value {
+		if it.Old == nil {
+			return row.NullValue()
+		}
+		p.align(it.Old.Fields)
+		if j := p.positions[i]; j >= 0 && !it.Old.Values[j].IsAbsent() {
+			return it.Old.Values[j]
+		}
+		return row.NullValue()
+	}
+	for i, m := range it.Move {
+		out.Names = append(out.Names, p.d.MatchFields[i])
+		out.Old = append(out.Old, it.Match[i])
+		out.New = append(out.New, m)
+	}
+	for i, f := range p.d.Fields {
+		var v row.Value
+		if it.Action == Remove {
+			if v = old(i); v.IsNull() {
+				continue
+			}
+			out.Names, out.Old, out.New = append(out.Names, f), append(out.Old, v), append(out.New, row.NullValue())
+			continue
+		}
+		if v = it.Values[i]; v.IsAbsent() {
+			continue
+		}
+		if o := old(i); it.Old == nil || !o.Equal(v) || it.Dirty || p.d.Full {
+			out.Names, out.Old, out.New = append(out.Names, f), append(out.Old, o), append(out.New, v)
+		}
+	}
+	return out
+}
+
+// guards judges the counts. Invariant 4: a guard holds before the first removal.
+func (p *Planner) guards(s *Summary, allow Allow) []Guard {
+	g := p.d.Sync.Guards
+	total := p.d.Meta.Rows
+	share := func(n int64) string {
+		if total == 0 {
+			return "0%"
+		}
+		return fmt.Sprintf("%.4g%%", 100*float64(n)/float64(total))
+	}
+	value := func(t project.Threshold, n int64) string {
+		if t.Rows != nil {
+			return fmt.Sprint(n)
+		}
+		return share(n)
+	}
+	out := []Guard{
+		{
+			Guard: "max_removed", Limit: g.MaxRemoved.String, Value: value(g.MaxRemoved, s.Counts.Remove), Count: s.Counts.Remove,
+			Held: s.Counts.Remove > 0 && g.MaxRemoved.Exceeded(s.Counts.Remove, total) && !allow["removed"],
+		},
+		{
+			Guard: "max_changed", Limit: g.MaxChanged.String, Value: value(g.MaxChanged, s.Counts.Change), Count: s.Counts.Change,
+			Held: g.MaxChanged.Exceeded(s.Counts.Change, total) && !allow["changed"],
+		},
+	}
+	if empty := s.Counts.Read == 0 && total >= 100; empty && !g.AllowEmpty {
+		out = append(out, Guard{Guard: "allow_empty", Limit: "false", Value: "0 rows read", Count: s.Counts.Remove, Held: !allow["empty"]})
+	}
+	if grew := s.NullKeys > p.d.Meta.NullKeys && p.d.Meta.Version > 0; grew && s.Counts.Remove > 0 {
+		out = append(out, Guard{
+			Guard: "null_keys", Limit: fmt.Sprint(p.d.Meta.NullKeys), Value: fmt.Sprint(s.NullKeys), Count: s.Counts.Remove,
+			Held: !allow["removed"],
+		})
+	}
+	return out
+}
+
+// Held gives the guards that hold something back.
+func (s *Summary) Held() []Guard {
+	var out []Guard
+	for _, g := range s.Guards {
+		if g.Held {
+			out = append(out, g)
+		}
+	}
+	return out
+}
+
+// Withholds says which guard holds an item back, "" when none does.
+func (s *Summary) Withholds(it *Item) string {
+	for _, g := range s.Guards {
+		if !g.Held {
+			continue
+		}
+		switch g.Guard {
+		case "max_changed":
+			if it.Action == Change {
+				return g.Guard
+			}
+		default:
+			if it.Action == Remove || it.Action == Leave || it.Action == Forget {
+				return g.Guard
+			}
+		}
+	}
+	return ""
+}
+
+func (p *Planner) warnings(s *Summary) []string {
+	var w []string
+	if p.d.NoRemovals != "" && (p.d.Sync.Removed != connector.RemovedKeep) {
+		w = append(w, "removals are off: "+p.d.NoRemovals)
+	}
+	if s.Creates > 0 {
+		w = append(w, fmt.Sprintf("%d records changed their identity: new records are created and the old ones are left in the tool", s.Creates))
+	}
+	if s.DirtyRows > 0 {
+		w = append(w, fmt.Sprintf("%d records have an open outcome from an earlier run and are sent in full", s.DirtyRows))
+	}
+	return w
+}
+
+// Estimate says what delivering the counts costs within the declared limits.
+func (s *Summary) Estimate(obj connector.Object, windows []connector.Window, lim project.Limits) Estimate {
+	var e Estimate
+	for op, n := range s.ByOp {
+		o := obj.Ops[op]
+		size := max(1, o.MaxRows)
+		if o.JobAbove > 0 && n >= int64(o.JobAbove) {
+			jobs := int64(math.Ceil(float64(n) / float64(max(1, o.JobRows))))
+			e.Requests += jobs * 6 // create, upload, close, poll, two result files
+			e.Seconds += float64(jobs) * 10
+			continue
+		}
+		requests := int64(math.Ceil(float64(n) / float64(size)))
+		if o.MaxBytes > 0 {
+			requests = max(requests, int64(math.Ceil(float64(s.Bytes[op])/float64(o.MaxBytes))))
+		}
+		workers := max(1, o.Concurrency)
+		if lim.Concurrency > 0 {
+			workers = min(workers, lim.Concurrency)
+		}
+		e.Requests += requests
+		e.Seconds += math.Ceil(float64(requests)/float64(workers)) * 0.2
+	}
+	for _, w := range windows {
+		if w.Requests <= 0 {
+			continue
+		}
+		if w.Per >= 24*time.Hour {
+			e.DailyQuotaShare = max(e.DailyQuotaShare, float64(e.Requests)/float64(w.Requests))
+			continue
+		}
+		e.Seconds = max(e.Seconds, float64(e.Requests)*w.Per.Seconds()/float64(w.Requests))
+	}
+	if lim.RequestsPerSecond > 0 {
+		e.Seconds = max(e.Seconds, float64(e.Requests)/lim.RequestsPerSecond)
+	}
+	return e
+}
+
+// hasher sums up a plan independently of row order: definitions, ledger version, and (key, operation, fingerprint) of every
+// item, added as 128-bit numbers.
+type hasher struct {
+	head   xxh3.Uint128
+	lo, hi uint64
+	n      uint64
+	buf    []byte
+}
+
+func newHasher(definitions string, version uint64) *hasher {
+	b := binary.BigEndian.AppendUint64([]byte(definitions), version)
+	return &hasher{head: xxh3.Hash128(b)}
+}
+
+// ItemSum is an item's share of the plan hash: it changes when key, operation or planned values do.
+func ItemSum(it *Item, buf []byte) (xxh3.Uint128, []byte) {
+	buf = append(append(buf[:0], it.Key...), 0, byte(it.Action))
+	buf = append(buf, it.Op...)
+	buf = binary.BigEndian.AppendUint64(buf, it.Fingerprint)
+	return xxh3.Hash128(buf), buf
+}
+
+func (h *hasher) add(it *Item) {
+	var u xxh3.Uint128
+	u, h.buf = ItemSum(it, h.buf)
+	h.lo += u.Lo
+	h.hi += u.Hi
+	h.n++
+}
+
+func (h *hasher) sum() string {
+	var b []byte
+	for _, u := range []uint64{h.head.Hi, h.head.Lo, h.hi, h.lo, h.n} {
+		b = binary.BigEndian.AppendUint64(b, u)
+	}
+	s := xxh3.Hash128(b).Bytes()
+	return hex.EncodeToString(s[:])
+}
