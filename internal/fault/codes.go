@@ -42,6 +42,11 @@ const (
 	ProjectVariable   Code = "PROJECT_VARIABLE"
 	ProjectExpression Code = "PROJECT_EXPRESSION"
 	ProjectMode       Code = "PROJECT_MODE_UNSUPPORTED"
+	ProjectUnreadable Code = "PROJECT_UNREADABLE"
+	ProjectLimit      Code = "PROJECT_LIMIT"
+	ProjectUnused     Code = "PROJECT_UNUSED"
+	ProjectForeign    Code = "PROJECT_FOREIGN_FILE"
+	ProjectUngoverned Code = "PROJECT_UNGOVERNED"
 	UsageUnknown      Code = "USAGE"
 
 	// sources
@@ -130,6 +135,11 @@ var registry = index([]Info{
 	{ProjectVariable, ClassConfig, ExitUsage, "An ${env:} or ${file:} reference cannot be resolved.", "Set the variable, write the file, or give a default with :-."},
 	{ProjectExpression, ClassConfig, ExitUsage, "A CEL expression does not compile.", "Mend the expression at the place named."},
 	{ProjectMode, ClassConfig, ExitUsage, "The object does not support this mode or removal policy.", "Use one of the modes the connector offers: `upwell connectors NAME`."},
+	{ProjectUnreadable, ClassConfig, ExitUsage, "A project file cannot be read.", "Check that it is a regular UTF-8 file and that you may read it."},
+	{ProjectLimit, ClassConfig, ExitUsage, "A project file is too large, too deep or expands too far.", "Split the file, or use fewer aliases."},
+	{ProjectUnused, ClassConfig, ExitUsage, "Something is defined and nothing uses it.", "Use it, or remove it."},
+	{ProjectForeign, ClassConfig, ExitUsage, "A YAML file in the project folder holds nothing of the project format and was left alone.", "Move it out of the folder if the warning disturbs."},
+	{ProjectUngoverned, ClassConfig, ExitUsage, "A rule on personal data covers nothing, or nothing covers personal data.", "Write a policy for it, or mend the name."},
 	{UsageUnknown, ClassConfig, ExitUsage, "The command was called wrongly.", "See --help."},
 
 	{SourceUnreachable, ClassEnvironment, ExitEnvironment, "The source cannot be reached.", "Check host, port and network, then run `upwell check --connect`."},
