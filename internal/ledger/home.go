@@ -58,9 +58,9 @@ type CompareOptions struct {
 // Comparison is one read in progress. Probe and Put are called by one goroutine each, and may run at the same time.
 type Comparison interface {
 	// Probe compares rows by key hash and fingerprint and sets candidate[i] for every row that must be Put: new, different,
-	// seen twice, dirty or in a special state. Null-key rows are not probed: see PutNullKey.
+	// seen twice, dirty or in a special state. Every row is probed exactly once, except null-key rows: see PutNullKey.
 	Probe(hash, print []uint64, candidate []bool)
-	// Put spools a candidate. The record is not kept.
+	// Put spools a candidate, once per row probed; a row with Invalid set may be put without being one. The record is not kept.
 	Put(rec *Record) error
 	// PutNullKey counts a row without a key and keeps a sample of it (inv names the column).
 	PutNullKey(inv Invalid)

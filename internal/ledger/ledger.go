@@ -30,6 +30,7 @@ type Entry struct {
 	Fingerprint uint64 // of the mapped record last accepted
 	State       State
 	Match       []row.Value // identity delivered, as sent
+	MatchID     []byte      // the same, normalised, as in Record; nil when the match is the key itself
 	Fields      []string    // destination fields of Values; shared between entries of one shape
 	Values      []row.Value // last delivered value per field; Absent = never delivered
 	RemoteID    string
@@ -70,7 +71,8 @@ type Change struct {
 type ReadCounts struct {
 	Read      int64
 	Unchanged int64 // same fingerprint; candidates the planner finds unchanged are counted by it
-	Invalid   map[fault.Code]int64
+	// Invalid counts rows, KEY_NULL rows included: Read = Unchanged + Invalid + changes yielded with a valid New.
+	Invalid map[fault.Code]int64
 	NullKeys  int64
 }
 
@@ -78,7 +80,10 @@ type ReadCounts struct {
 // asked; a Change and what it points at are valid until the next step.
 type Delta interface {
 	Counts() ReadCounts
-	// Each yields every key that is new, differs, is invalid, or left the model. Rows with null keys are yielded with a nil Key.
+	// Each yields every key that is new, differs, is invalid, or left the model. Samples of the rows with null keys come first,
+	// with a nil Key; everything else follows in the order of key hashes. An invalid row is a Change of its own, so a key with
+	// three rows is three changes with New.Invalid KEY_DUPLICATE; New.Values may be nil there. A dirty key that was not read and
+	// is not in the ledger is a Change with neither New nor Old.
 	Each(ctx context.Context) iter.Seq2[Change, error]
 	Close() error
 }
@@ -125,5 +130,7 @@ type History struct {
 	PrevState    State
 	PrevMatch    []row.Value
 	PrevRemoteID string
-	Key          []byte
+	// PrevFingerprint is the fingerprint the entry had.
+	PrevFingerprint uint64
+	Key             []byte
 }
