@@ -66,7 +66,7 @@ func (c Config) Duration(name string) time.Duration {
 
 // Size gives a size setting ("1MiB", "500kB", "1024"), 0 when absent.
 func (c Config) Size(name string) int64 {
-	n, _ := ParseSize(c.values[name]) //nolint:errcheck // checked by the project loader
+	n, _ := ParseSize(c.values[name]) // the project loader has checked its form
 	return n
 }
 
