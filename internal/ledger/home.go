@@ -59,8 +59,9 @@ type CompareOptions struct {
 type Comparison interface {
 	// Probe compares rows by key hash and fingerprint and sets candidate[i] for every row that must be Put: new, different,
 	// seen twice, dirty or in a special state. Every row is probed exactly once, except null-key rows: see PutNullKey.
+	// A row known to be invalid is probed with fingerprint 0, which is always a candidate.
 	Probe(hash, print []uint64, candidate []bool)
-	// Put spools a candidate, once per row probed; a row with Invalid set may be put without being one. The record is not kept.
+	// Put spools a candidate. Exactly the candidates are put, each once. The record is not kept.
 	Put(rec *Record) error
 	// PutNullKey counts a row without a key and keeps a sample of it (inv names the column).
 	PutNullKey(inv Invalid)

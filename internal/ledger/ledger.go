@@ -48,6 +48,7 @@ type Record struct {
 	MatchID     []byte      // canonical, normalised as the object declares; nil when the match is the key itself
 	Values      []row.Value // in the mapping's field order; Absent = not part of this record
 	Invalid     *Invalid    // the row cannot be sent; Values may then be nil
+	Ordinal     uint64      // the caller's number of the row, kept by the spool
 }
 
 // Invalid is why a row was refused before planning.
@@ -72,8 +73,8 @@ type ReadCounts struct {
 	Read      int64
 	Unchanged int64 // same fingerprint; candidates the planner finds unchanged are counted by it
 	// Invalid counts rows, KEY_NULL rows included: Read = Unchanged + Invalid + changes yielded with a valid New.
-	Invalid map[fault.Code]int64
-	NullKeys  int64
+	Invalid  map[fault.Code]int64
+	NullKeys int64
 }
 
 // Delta is the outcome of comparing one complete read with the ledger. Each yields the changes in a fixed order, as often as
