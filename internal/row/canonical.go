@@ -2,8 +2,10 @@ package row
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 
 	"github.com/zeebo/xxh3"
@@ -21,7 +23,7 @@ const (
 	tagInt     = 0x10 // 8 bytes big-endian
 	tagUint    = 0x11 // above MaxInt64
 	tagDecimal = 0x12 // length, normalised text; not an integer of 64 bits
-	tagFloat   = 0x13 // 8 bytes; not an integer
+	tagFloat   = 0x13 // 8 bytes; not a whole number
 	tagString  = 0x20 // + Kind; length, bytes
 	tagFixed   = 0x40 // + Kind; Date, Time: 8 bytes; Timestamp, Instant: 12 bytes
 )
@@ -53,21 +55,32 @@ func (v Value) AppendCanonical(b []byte) []byte {
 		b = binary.BigEndian.AppendUint64(append(b, tagFixed+byte(v.kind)), v.num)
 		return binary.BigEndian.AppendUint32(b, v.nanos)
 	case Text, Bytes, Interval, UUID, JSON, Array:
-		b = binary.AppendUvarint(append(b, tagString+byte(v.kind)), uint64(len(v.str)))
-		return append(b, v.str...)
+		return appendCanonicalText(b, v.kind, v.str)
 	}
 	panic("row: unknown kind " + v.kind.String())
+}
+
+func appendCanonicalText(b []byte, k Kind, s string) []byte {
+	b = binary.AppendUvarint(append(b, tagString+byte(k)), uint64(len(s)))
+	return append(b, s...)
 }
 
 func appendCanonicalFloat(b []byte, f float64) []byte {
 	if f == math.Trunc(f) && f >= -(1<<63) && f < 1<<63 {
 		return binary.BigEndian.AppendUint64(append(b, tagInt), uint64(int64(f)))
 	}
+	if bigInteger(f) {
+		var buf [320]byte
+		return appendCanonicalDecimal(b, string(strconv.AppendFloat(buf[:0], f, 'f', 0, 64)))
+	}
 	if math.IsNaN(f) {
 		f = math.NaN()
 	}
 	return binary.BigEndian.AppendUint64(append(b, tagFloat), math.Float64bits(f))
 }
+
+// bigInteger reports a whole number; the caller has ruled out those of 64 bits.
+func bigInteger(f float64) bool { return f == math.Trunc(f) && !math.IsInf(f, 0) }
 
 func appendCanonicalDecimal(b []byte, s string) []byte {
 	s = NormalDecimal(s)
@@ -131,17 +144,21 @@ func parseInt64(s string) (int64, bool) {
 	return 0, false
 }
 
-// ParseDecimal checks exact decimal text, spelling out an exponent, and gives it as a Decimal without one.
+// ParseDecimal checks exact decimal text, spelling out an exponent, and gives it as a Decimal without one and without leading
+// zeros. Trailing zeros of the fraction stay.
 func ParseDecimal(s string) (Value, error) {
 	mant, exp := s, 0
 	if i := strings.IndexAny(s, "eE"); i >= 0 {
-		if _, err := fmt.Sscanf(s[i+1:], "%d", &exp); err != nil || exp > 100_000 || exp < -100_000 {
+		var err error
+		if exp, err = strconv.Atoi(s[i+1:]); err != nil || exp > 100_000 || exp < -100_000 {
 			return Value{}, fmt.Errorf("not a decimal number: %q", s)
 		}
 		mant = s[:i]
 	}
 	neg := strings.HasPrefix(mant, "-")
-	mant = strings.TrimPrefix(strings.TrimPrefix(mant, "-"), "+")
+	if neg || strings.HasPrefix(mant, "+") {
+		mant = mant[1:]
+	}
 	whole, frac, _ := strings.Cut(mant, ".")
 	digits := whole + frac
 	if digits == "" || strings.Trim(digits, "0123456789") != "" {
@@ -154,7 +171,7 @@ func ParseDecimal(s string) (Value, error) {
 	if point > len(digits) {
 		digits += strings.Repeat("0", point-len(digits))
 	}
-	out := digits[:point]
+	out := strings.TrimLeft(digits[:point], "0")
 	if out == "" {
 		out = "0"
 	}
@@ -194,7 +211,7 @@ func ParseKey(key []byte) ([]Value, error) {
 }
 
 func parseCanonical(b []byte) (Value, []byte, error) {
-	short := fmt.Errorf("row: canonical value cut short")
+	short := errors.New("row: canonical value cut short")
 	tag, b := b[0], b[1:]
 	fixed := func(n int) (uint64, []byte, error) {
 		if len(b) < n {
@@ -236,8 +253,12 @@ func parseCanonical(b []byte) (Value, []byte, error) {
 		if err != nil {
 			return Value{}, nil, err
 		}
-		return Value{kind: Kind(tag - tagFixed), num: n, nanos: binary.BigEndian.Uint32(b[8:])}, rest, nil
-	case tag >= tagString && tag < tagFixed:
+		nanos := binary.BigEndian.Uint32(b[8:])
+		if nanos >= 1e9 {
+			return Value{}, nil, errors.New("row: canonical time with more than a second of nanoseconds")
+		}
+		return Value{kind: Kind(tag - tagFixed), num: n, nanos: nanos}, rest, nil
+	case tag >= tagString && tag < tagFixed && Kind(tag-tagString) != Decimal && Kind(tag-tagString).TextBacked():
 		s, rest, err := text()
 		return StringKind(Kind(tag-tagString), s), rest, err
 	}

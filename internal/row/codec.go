@@ -41,7 +41,7 @@ func ReadBinary(b []byte) (Value, []byte, error) {
 	case Absent, Null:
 		return Value{kind: k}, b, nil
 	case Bool:
-		if len(b) < 1 {
+		if len(b) < 1 || b[0] > 1 {
 			return Value{}, nil, errShort
 		}
 		return Value{kind: k, num: uint64(b[0])}, b[1:], nil
@@ -68,7 +68,7 @@ func ReadBinary(b []byte) (Value, []byte, error) {
 			return Value{}, nil, errShort
 		}
 		m, x := binary.Uvarint(b[w:])
-		if x <= 0 {
+		if x <= 0 || m >= 1e9 {
 			return Value{}, nil, errShort
 		}
 		return Value{kind: k, num: uint64(n), nanos: uint32(m)}, b[w+x:], nil

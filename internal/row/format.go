@@ -32,7 +32,7 @@ func (v Value) AppendText(b []byte) []byte {
 	case Date:
 		return appendDate(b, v.GoTime())
 	case Time:
-		return time.Unix(0, int64(v.num)).UTC().AppendFormat(b, "15:04:05.999999999")
+		return appendClock(b, int64(v.num))
 	case Timestamp:
 		return appendTime(b, v.GoTime(), "T15:04:05.999999999")
 	case Instant:
@@ -41,6 +41,15 @@ func (v Value) AppendText(b []byte) []byte {
 		return append(b, v.str...)
 	}
 	return b
+}
+
+// appendClock writes hours beyond 23 as they are: 24:00:00 is the end of a day in SQL.
+func appendClock(b []byte, nanos int64) []byte {
+	if nanos < 24*int64(time.Hour) {
+		return time.Unix(0, nanos).UTC().AppendFormat(b, "15:04:05.999999999")
+	}
+	b = strconv.AppendInt(b, nanos/int64(time.Hour), 10)
+	return time.Unix(0, nanos%int64(time.Hour)).UTC().AppendFormat(b, ":04:05.999999999")
 }
 
 func appendTime(b []byte, t time.Time, layout string) []byte {
@@ -77,6 +86,9 @@ func (v Value) AppendJSON(b []byte) []byte {
 	case Bool, Int, Uint:
 		return v.AppendText(b)
 	case Decimal:
+		if !plainDecimal(v.str) {
+			return AppendJSONString(b, v.str)
+		}
 		return append(b, v.str...)
 	case JSON, Array:
 		if !json.Valid([]byte(v.str)) {
@@ -96,6 +108,28 @@ func (v Value) AppendJSON(b []byte) []byte {
 		return append(b, '"')
 	}
 	return append(b, "null"...)
+}
+
+// plainDecimal reports text that is a JSON number without exponent.
+func plainDecimal(s string) bool {
+	if s != "" && s[0] == '-' {
+		s = s[1:]
+	}
+	dot := -1
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= '0' && c <= '9':
+		case c == '.' && dot < 0:
+			dot = i
+		default:
+			return false
+		}
+	}
+	whole := dot
+	if dot < 0 {
+		whole = len(s)
+	}
+	return whole > 0 && (whole == 1 || s[0] != '0') && dot != len(s)-1
 }
 
 // MarshalJSON makes a Value usable in output documents.
