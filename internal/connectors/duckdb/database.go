@@ -144,9 +144,12 @@ func (h *holder) open() error {
 		if base == "" {
 			base = os.TempDir()
 		}
-		// DuckDB makes the folder when it first spills.
 		temp = filepath.Join(base, fmt.Sprintf("upwell-duckdb-%d-%d", os.Getpid(), spills.Add(1)))
 		h.spill = temp
+	}
+	// DuckDB makes the folder itself when it first spills, but not the folders above it.
+	if err := os.MkdirAll(filepath.Dir(temp), 0o700); err != nil {
+		return fault.Wrap(fault.SourceUnreachable, err, "making a folder for spilled data of %s", o.name).WithFix("Check temp_directory of source %s.", o.name)
 	}
 	settings := [][2]string{
 		{"memory_limit", strconv.FormatInt(o.memory, 10) + "B"},
