@@ -102,3 +102,13 @@ func ReadValues(b []byte, n int, dst []Value) ([]Value, []byte, error) {
 	}
 	return dst, b, nil
 }
+
+// GobEncode lets structures that hold values be stored with encoding/gob.
+func (v Value) GobEncode() ([]byte, error) { return v.AppendBinary(nil), nil }
+
+// GobDecode reads what GobEncode wrote.
+func (v *Value) GobDecode(b []byte) error {
+	got, _, err := ReadBinary(b)
+	*v = got
+	return err
+}

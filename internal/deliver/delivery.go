@@ -1,0 +1,299 @@
+// Package deliver is the concrete half of every destination: it cuts batches, paces and adapts, retries, splits, waits out
+// outages, settles unknown outcomes, and accounts for every row. Connectors write one batch; everything else is here, once.
+package deliver
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/upwelldata/upwell/internal/connector"
+	"github.com/upwelldata/upwell/internal/fault"
+	"github.com/upwelldata/upwell/internal/ledger"
+	"github.com/upwelldata/upwell/internal/plan"
+	"github.com/upwelldata/upwell/internal/project"
+	"github.com/upwelldata/upwell/internal/row"
+)
+
+// Shape is what delivery needs to know of a mapping.
+type Shape struct {
+	Fields, MatchFields []string
+	Kinds, MatchKinds   []row.Kind
+	CreateOnly          []bool
+	Lookups             []*project.Lookup // by field, nil = none
+	LookupInputs        func(field int, v row.Value) ([]row.Value, error)
+}
+
+// Options are one delivery.
+type Options struct {
+	Dest       connector.Destination
+	Spec       connector.Spec
+	Object     connector.Object
+	Sync       *project.Sync
+	Shape      Shape
+	RunID      string
+	Generation uint64 // of the ledger, part of idempotency keys
+	Gate       *Limiter
+	Ledger     ledger.Session
+	Journal    Journal
+	Items      func(context.Context) iter.Seq2[*plan.Item, error] // the plan; walked more than once
+	Planned    map[connector.Op]int64                             // rows per operation
+	Withheld   func(*plan.Item) string                            // guard or policy that holds an item back
+	NotBefore  time.Time                                          // dirty keys are sent after this, when their old requests can no longer land
+	Wait       time.Duration                                      // how long an outage or a limit is waited for without progress
+	Stop       <-chan struct{}                                    // finish what is in flight, then end
+	Tally      *Tally
+	Prestage   *Prestage // rows staged while the model was read, nil = none
+}
+
+// Delivery is one run's delivery in progress.
+type Delivery struct {
+	Options
+	circuit *circuit
+	cache   *lookupCache
+	reader  connector.Reader
+
+	mu       sync.Mutex
+	err      error // what stopped the run
+	stopped  chan struct{}
+	refused  map[fault.Code]int64
+	settled  int64
+	progress time.Time
+
+	settledIntents []int64 // of staged loads, closed when the ledger is published
+}
+
+func lookupSet(l *project.Lookup) bool { return l != nil }
+
+// New prepares a delivery.
+func New(o Options) *Delivery {
+	d := &Delivery{Options: o, stopped: make(chan struct{}), refused: map[fault.Code]int64{}, progress: time.Now(), cache: newLookupCache(100_000)}
+	d.circuit = newCircuit(func(ctx context.Context) error {
+		_, err := o.Dest.Check(ctx)
+		return err
+	}, o.Wait)
+	d.reader, _ = o.Dest.(connector.Reader)
+	return d
+}
+
+// Run delivers the plan and settles everything that is not sent. ctx ending aborts requests in flight; Options.Stop lets them
+// finish. The error is what ended the run early; what was settled before it stays settled.
+func (d *Delivery) Run(ctx context.Context) error {
+	stager, _ := d.Dest.(connector.Stager)
+	for _, phase := range []phase{phaseSend, phaseDirty, phaseRemove} {
+		if phase == phaseDirty {
+			if err := d.awaitOldRequests(ctx); err != nil {
+				d.fail(err)
+			}
+		}
+		var err error
+		if stager != nil && d.Spec.Stages {
+			err = d.stagePhase(ctx, stager, phase)
+		} else {
+			err = d.sendPhase(ctx, phase)
+		}
+		if err != nil {
+			d.fail(err)
+		}
+	}
+	if err := d.settleUnsent(ctx); err != nil {
+		d.fail(err)
+	}
+	return d.failure()
+}
+
+// phase orders a delivery: records first, then records whose old requests had to expire, removals last.
+type phase uint8
+
+const (
+	phaseSend phase = iota
+	phaseDirty
+	phaseRemove
+)
+
+func phaseOf(it *plan.Item) phase {
+	switch {
+	case it.Action == plan.Remove:
+		return phaseRemove
+	case it.Dirty:
+		return phaseDirty
+	}
+	return phaseSend
+}
+
+// awaitOldRequests waits until requests of a process that died can no longer land, if this plan touches their keys. Promise:
+// the newest value wins for every key, also after a crash.
+func (d *Delivery) awaitOldRequests(ctx context.Context) error {
+	wait := time.Until(d.NotBefore)
+	if wait <= 0 {
+		return nil
+	}
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-d.Stop:
+		return cancelled()
+	case <-d.stopped:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func cancelled() error { return fault.New(fault.Cancelled, "interrupted") }
+
+// fail keeps the first error and stops sending.
+func (d *Delivery) fail(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.err == nil {
+		d.err = err
+		close(d.stopped)
+	}
+}
+
+func (d *Delivery) failure() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.err
+}
+
+// halted reports whether nothing new may be sent.
+func (d *Delivery) halted() bool {
+	select {
+	case <-d.stopped:
+		return true
+	case <-d.Stop:
+		d.fail(cancelled())
+		return true
+	default:
+		return false
+	}
+}
+
+// sendPhase cuts the phase's items into batches and delivers them with several workers.
+func (d *Delivery) sendPhase(ctx context.Context, ph phase) error {
+	works := make(chan *work)
+	g, gctx := errgroup.WithContext(ctx)
+	for range d.workers() {
+		g.Go(func() error {
+			for w := range works {
+				if err := d.process(gctx, w); err != nil {
+					d.fail(err)
+				}
+			}
+			return nil
+		})
+	}
+	g.Go(func() error {
+		defer close(works)
+		return d.cut(gctx, ph, works)
+	})
+	return g.Wait()
+}
+
+// workers is above the request concurrency, so that waiting for intents and acknowledgements to be durable does not idle the
+// tool; rows repeated after a crash are at most workers x batch.
+func (d *Delivery) workers() int {
+	c := 1
+	for op := range d.Planned {
+		c = max(c, d.Object.Ops[op].Concurrency)
+	}
+	if l := int(d.Gate.ceiling); l > 0 {
+		c = min(c, l)
+	}
+	return c + (c+1)/2
+}
+
+// cut walks the plan and hands out batches of one operation each.
+func (d *Delivery) cut(ctx context.Context, ph phase, out chan<- *work) error {
+	open := map[batchKind]*work{}
+	emit := func(w *work) error {
+		if d.halted() {
+			d.Tally.Pending.Add(int64(w.batch.Len()))
+			return nil
+		}
+		select {
+		case out <- w:
+			return nil
+		case <-ctx.Done():
+			d.Tally.Pending.Add(int64(w.batch.Len()))
+			return ctx.Err()
+		}
+	}
+	for it, err := range d.Items(ctx) {
+		if err != nil {
+			return err
+		}
+		if !it.Action.Sent() || phaseOf(it) != ph {
+			continue
+		}
+		if d.Withheld(it) != "" {
+			d.Tally.Withheld.Add(1)
+			continue
+		}
+		if d.halted() {
+			d.Tally.Pending.Add(1)
+			continue
+		}
+		k := kindOf(it)
+		w := open[k]
+		op := d.Object.Ops[k.op]
+		size := itemBytes(it, d.Shape)
+		if op.MaxRowBytes > 0 && size > op.MaxRowBytes {
+			if err := d.refuseItem(ctx, it, fault.RowTooLarge, "", fmt.Sprintf("the record has about %d bytes, the tool takes %d", size, op.MaxRowBytes)); err != nil {
+				return err
+			}
+			continue
+		}
+		if w != nil && (w.batch.Len() >= d.batchRows(k.op) || op.MaxBytes > 0 && w.bytes+size > d.batchBytes(k.op)) {
+			if err := emit(w); err != nil {
+				return err
+			}
+			w = nil
+		}
+		if w == nil {
+			w = d.newWork(k)
+			open[k] = w
+		}
+		w.add(d, it, size)
+	}
+	for _, w := range open {
+		if w.batch.Len() == 0 {
+			continue
+		}
+		if err := emit(w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// jobs reports whether an operation goes through the tool's asynchronous API in this plan.
+func (d *Delivery) jobs(op connector.Op) bool {
+	o := d.Object.Ops[op]
+	_, can := d.Dest.(connector.JobWriter)
+	return can && o.JobAbove > 0 && d.Planned[op] >= int64(o.JobAbove)
+}
+
+func (d *Delivery) batchRows(op connector.Op) int {
+	o := d.Object.Ops[op]
+	if d.jobs(op) {
+		return max(1, o.JobRows)
+	}
+	return max(1, o.MaxRows)
+}
+
+func (d *Delivery) batchBytes(op connector.Op) int {
+	o := d.Object.Ops[op]
+	if d.jobs(op) && o.JobBytes > 0 {
+		return o.JobBytes
+	}
+	return o.MaxBytes
+}

@@ -1,0 +1,390 @@
+package deliver
+
+import (
+	"context"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/upwelldata/upwell/internal/connector"
+	"github.com/upwelldata/upwell/internal/fault"
+	"github.com/upwelldata/upwell/internal/ledger"
+	"github.com/upwelldata/upwell/internal/plan"
+	"github.com/upwelldata/upwell/internal/row"
+)
+
+const (
+	stageRows     = 4096 // rows handed to a stage at once
+	stageAttempts = 3
+)
+
+// Prestage is a stage that was filled while the model was read: every record of the read, under its Ordinal.
+type Prestage struct {
+	Stage connector.Stage
+	Op    connector.Op
+}
+
+// Target is what a stage or batch of this operation is for, outside of a running delivery.
+func Target(o Options, op connector.Op) connector.Target {
+	d := Delivery{Options: o}
+	return d.newWork(batchKind{op: op}).target
+}
+
+// stageable: staged rows are settled by walking the plan again, so nothing may be looked up per row before they are written.
+func (d *Delivery) stageable() bool {
+	if d.Sync.ReadBefore || slices.Contains(d.Shape.CreateOnly, true) {
+		return false
+	}
+	return !slices.ContainsFunc(d.Shape.Lookups, lookupSet)
+}
+
+// stagePhase delivers a phase through staging: rows are put aside, then each operation becomes visible in one step.
+func (d *Delivery) stagePhase(ctx context.Context, s connector.Stager, ph phase) error {
+	if !d.stageable() {
+		return d.sendPhase(ctx, ph)
+	}
+	kinds, err := d.phaseKinds(ctx, ph)
+	if err != nil {
+		return err
+	}
+	for _, k := range kinds {
+		if err := d.stageKind(ctx, s, ph, k); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// phaseKinds counts what a phase will not send and names the kinds of operation it will.
+func (d *Delivery) phaseKinds(ctx context.Context, ph phase) ([]batchKind, error) {
+	var kinds []batchKind
+	for it, err := range d.Items(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		if !it.Action.Sent() || phaseOf(it) != ph {
+			continue
+		}
+		if d.Withheld(it) != "" {
+			d.Tally.Withheld.Add(1)
+			continue
+		}
+		if k := kindOf(it); !slices.Contains(kinds, k) {
+			kinds = append(kinds, k)
+		}
+	}
+	return kinds, nil
+}
+
+// stagedItems walks the items of one staged load, with the ordinal each has in it.
+func (d *Delivery) stagedItems(ctx context.Context, ph phase, k batchKind, arrival bool) iter.Seq2[uint64, *plan.Item] {
+	return func(yield func(uint64, *plan.Item) bool) {
+		n := uint64(0)
+		for it, err := range d.Items(ctx) {
+			if err != nil {
+				d.fail(err)
+				return
+			}
+			if !it.Action.Sent() || phaseOf(it) != ph || kindOf(it) != k || d.Withheld(it) != "" {
+				continue
+			}
+			ord := n
+			if arrival {
+				ord = it.New.Ordinal
+			}
+			n++
+			if !yield(ord, it) {
+				return
+			}
+		}
+	}
+}
+
+// staged is the outcome of a staged load, compactly: rows delivered are bits, everything else is an exception.
+type staged struct {
+	done, created bits
+	odd           map[uint64]connector.Result
+}
+
+type bits []uint64
+
+func (b *bits) set(i uint64) {
+	for uint64(len(*b)) <= i/64 {
+		*b = append(*b, 0)
+	}
+	(*b)[i/64] |= 1 << (i % 64)
+}
+
+func (b bits) has(i uint64) bool { return i/64 < uint64(len(b)) && b[i/64]&(1<<(i%64)) != 0 }
+
+func (s *staged) settle(ord uint64, r connector.Result) {
+	switch {
+	case r.Status != connector.Delivered || r.RemoteID != "" || r.Unconfirmed:
+		s.odd[ord] = r
+	default:
+		s.done.set(ord)
+		if r.Created == connector.Yes {
+			s.created.set(ord)
+		}
+	}
+}
+
+func (s *staged) result(ord uint64) connector.Result {
+	if r, ok := s.odd[ord]; ok {
+		return r
+	}
+	if !s.done.has(ord) {
+		return connector.Result{}
+	}
+	r := connector.Result{Status: connector.Delivered, Created: connector.NotTold}
+	if len(s.created) > 0 {
+		r.Created = connector.No
+		if s.created.has(ord) {
+			r.Created = connector.Yes
+		}
+	}
+	return r
+}
+
+// stageKind stages, commits and settles one operation, again from the start when that is safe.
+func (d *Delivery) stageKind(ctx context.Context, s connector.Stager, ph phase, k batchKind) error {
+	pre := d.Prestage
+	if ph != phaseSend || k.move || pre == nil || pre.Op != k.op {
+		pre = nil
+	}
+	for n := 1; ; n++ {
+		if d.halted() {
+			d.Tally.Pending.Add(d.countStaged(ctx, ph, k))
+			return nil
+		}
+		res := &staged{odd: map[uint64]connector.Result{}}
+		intent, err := d.stageOnce(ctx, s, ph, k, pre, res)
+		if err == nil {
+			return d.settleStaged(ctx, ph, k, pre != nil, res, intent, nil)
+		}
+		f := fault.As(err)
+		class := f.GetClass()
+		passing := class == fault.ClassTransient || class == fault.ClassThrottled || class == fault.ClassEnvironment
+		safe := f.Landed == fault.LandedNo || d.repeatable(k.op)
+		if !passing || !safe || n == stageAttempts {
+			if serr := d.settleStaged(ctx, ph, k, pre != nil, res, intent, f); serr != nil {
+				return serr
+			}
+			return err
+		}
+		d.Tally.Retries.Add(1)
+		if terr := d.circuit.trip(ctx, err); terr != nil {
+			if serr := d.settleStaged(ctx, ph, k, pre != nil, res, intent, f); serr != nil {
+				return serr
+			}
+			return terr
+		}
+		pre = nil // what was staged is gone with its connection; the plan still has every row
+	}
+}
+
+func (d *Delivery) countStaged(ctx context.Context, ph phase, k batchKind) (n int64) {
+	for range d.stagedItems(ctx, ph, k, false) {
+		n++
+	}
+	return n
+}
+
+// stageOnce puts the rows aside and makes them visible. The intent is durable before the commit.
+func (d *Delivery) stageOnce(ctx context.Context, s connector.Stager, ph phase, k batchKind, pre *Prestage, res *staged) (intent int64, err error) {
+	var stage connector.Stage
+	exclude := map[uint64]bool{}
+	if pre != nil {
+		stage = pre.Stage
+		if err := d.excluded(ctx, ph, k, exclude); err != nil {
+			return 0, err
+		}
+	} else if stage, err = d.fill(ctx, s, ph, k); err != nil {
+		return 0, notLanded(err)
+	}
+	defer func() {
+		if aerr := stage.Abort(context.WithoutCancel(ctx)); err == nil {
+			err = aerr
+		}
+	}()
+	in := Intent{Op: k.op, At: time.Now(), Deadline: time.Now().Add(d.timeout())}
+	intent, err = d.Journal.IntendMany(ctx, in, func(yield func(IntentRow) bool) {
+		for _, it := range d.stagedItems(ctx, ph, k, pre != nil) {
+			if !yield(IntentRow{Key: it.Key, Match: it.Match, RemoteID: it.RemoteID}) {
+				return
+			}
+		}
+	})
+	if err != nil {
+		return 0, notLanded(err)
+	}
+	group := d.Object.Ops[k.op].Group
+	if err := d.Gate.Enter(ctx, group); err != nil {
+		return intent, err
+	}
+	begun := time.Now()
+	err = stage.Commit(ctx, exclude, res.settle)
+	d.Gate.Leave(group, feedback(err, time.Since(begun)))
+	return intent, err
+}
+
+// excluded names the rows of a prestaged load that the plan does not send.
+func (d *Delivery) excluded(ctx context.Context, ph phase, k batchKind, exclude map[uint64]bool) error {
+	for it, err := range d.Items(ctx) {
+		if err != nil {
+			return err
+		}
+		if it.New == nil {
+			continue
+		}
+		if !it.Action.Sent() || phaseOf(it) != ph || kindOf(it) != k || d.Withheld(it) != "" {
+			exclude[it.New.Ordinal] = true
+		}
+	}
+	return nil
+}
+
+// fill stages the items of a kind.
+func (d *Delivery) fill(ctx context.Context, s connector.Stager, ph phase, k batchKind) (connector.Stage, error) {
+	w := d.newWork(k)
+	stage, err := s.Stage(ctx, w.target)
+	if err != nil {
+		return nil, err
+	}
+	batch := row.NewBatch(w.target.Match, w.target.Fields, stageRows)
+	flush := func() error {
+		if batch.Len() == 0 {
+			return nil
+		}
+		err := stage.Write(ctx, batch)
+		batch.Reset()
+		return err
+	}
+	for ord, it := range d.stagedItems(ctx, ph, k, false) {
+		values := it.Values
+		if k.move {
+			values = slices.Concat(it.Values, it.Move)
+		}
+		batch.Add(row.Meta{Key: it.Key, RemoteID: it.RemoteID, Ordinal: ord, IdempotencyKey: d.stagedID(it)}, it.Match, values)
+		if batch.Len() == stageRows {
+			if err := flush(); err != nil {
+				return nil, abandon(ctx, stage, err)
+			}
+		}
+	}
+	if err := flush(); err != nil {
+		return nil, abandon(ctx, stage, err)
+	}
+	if err := d.failure(); err != nil {
+		return nil, abandon(ctx, stage, err)
+	}
+	return stage, nil
+}
+
+func abandon(ctx context.Context, stage connector.Stage, err error) error {
+	if aerr := stage.Abort(context.WithoutCancel(ctx)); aerr != nil {
+		return fault.Wrap(fault.As(err).Code, err, "staging (and throwing away what was staged: %v)", aerr)
+	}
+	return err
+}
+
+// stagedID is an event's idempotency key; staged loads of other operations need none.
+func (d *Delivery) stagedID(it *plan.Item) string {
+	if it.Op != connector.OpAppend {
+		return ""
+	}
+	w := &work{kind: kindOf(it), batch: row.NewBatch(nil, nil, 1), rows: make([]pending, 1)}
+	w.batch.Add(row.Meta{Key: it.Key}, nil, nil)
+	w.identify(d.Sync.Name, d.Generation)
+	return w.batch.Meta(0).IdempotencyKey
+}
+
+// settleStaged walks the load again and records every row. f is what ended the load early, nil when it went through.
+func (d *Delivery) settleStaged(ctx context.Context, ph phase, k batchKind, arrival bool, res *staged, intent int64, f *fault.Error) error {
+	ctx = context.WithoutCancel(ctx)
+	var acks []ledger.Ack
+	var refusals []Refusal
+	var resolved [][]byte
+	open := false
+	flush := func(atLeast int) error {
+		if len(acks)+len(refusals) < atLeast {
+			return nil
+		}
+		if err := d.Ledger.Ack(ctx, acks, false); err != nil {
+			return err
+		}
+		if len(refusals) > 0 {
+			if err := d.Journal.Refuse(ctx, refusals); err != nil {
+				return err
+			}
+		}
+		if len(resolved) > 0 {
+			if err := d.Journal.Resolve(ctx, resolved); err != nil {
+				return err
+			}
+		}
+		acks, refusals, resolved = acks[:0], refusals[:0], resolved[:0]
+		return nil
+	}
+	w := d.newWork(k)
+	for ord, it := range d.stagedItems(ctx, ph, k, arrival) {
+		r := res.result(ord)
+		w.rows, w.bytes = w.rows[:0], 0
+		w.batch.Reset()
+		w.add(d, it, 0)
+		switch r.Status {
+		case connector.Delivered, connector.Skipped:
+			ack, _ := w.result(0, r)
+			acks = append(acks, ack)
+			if it.Dirty {
+				resolved = append(resolved, slices.Clone(it.Key))
+			}
+			d.countStatus(r)
+		case connector.Rejected:
+			_, ref := w.result(0, r)
+			refusals = append(refusals, *ref)
+			d.Tally.Rejected.Add(1)
+		case connector.Retry, connector.NotAttempted:
+			d.Tally.Pending.Add(1)
+		case connector.Unknown:
+			if f != nil && f.Landed == fault.LandedNo || intent == 0 {
+				d.Tally.Pending.Add(1)
+				continue
+			}
+			d.Tally.Unknown.Add(1)
+			open = true
+		}
+		if err := flush(ackChunk); err != nil {
+			return err
+		}
+	}
+	if err := flush(1); err != nil {
+		return err
+	}
+	if intent != 0 && !open {
+		d.settledIntents = append(d.settledIntents, intent)
+	}
+	return d.failure()
+}
+
+func (d *Delivery) countStatus(r connector.Result) {
+	if r.Status == connector.Skipped {
+		d.Tally.Skipped.Add(1)
+		return
+	}
+	d.Tally.Delivered.Add(1)
+	if r.Unconfirmed {
+		d.Tally.Unconfirmed.Add(1)
+	}
+}
+
+// Published closes the intents of staged loads: their acknowledgements are durable with the ledger's publication.
+func (d *Delivery) Published(ctx context.Context) error {
+	for _, id := range d.settledIntents {
+		if err := d.Journal.Settle(ctx, id); err != nil {
+			return err
+		}
+	}
+	d.settledIntents = nil
+	return nil
+}

@@ -1,0 +1,73 @@
+package deliver
+
+import (
+	"context"
+	"iter"
+	"sync/atomic"
+	"time"
+
+	"github.com/upwelldata/upwell/internal/connector"
+	"github.com/upwelldata/upwell/internal/fault"
+	"github.com/upwelldata/upwell/internal/row"
+)
+
+// Tally counts rows while a run goes on; anyone may read it.
+type Tally struct {
+	Read, Candidates                                                               atomic.Int64
+	Delivered, Unconfirmed, Skipped, Rejected, Unknown, Withheld, Pending, Retries atomic.Int64
+	Planned                                                                        atomic.Int64
+}
+
+// Settled is how many planned rows have an end.
+func (t *Tally) Settled() int64 {
+	return t.Delivered.Load() + t.Skipped.Load() + t.Rejected.Load() + t.Unknown.Load() + t.Withheld.Load() + t.Pending.Load()
+}
+
+// Intent is rows about to be sent in one request or job.
+type Intent struct {
+	Op       connector.Op
+	Rows     []IntentRow
+	At       time.Time
+	Deadline time.Time // after it the request can no longer land
+}
+
+// IntentRow is one row of an intent: what a later run needs to settle it.
+type IntentRow struct {
+	Key      []byte
+	Match    []row.Value
+	RemoteID string
+}
+
+// Refusal is a row the tool refused, or whose outcome is not known.
+type Refusal struct {
+	Key         []byte
+	Match       []row.Value
+	RemoteID    string
+	Op          connector.Op
+	Unknown     bool // outcome not known
+	Person      bool // only a person may decide to send again
+	Code        fault.Code
+	Field       string
+	Message     string
+	Fingerprint uint64
+	Excerpt     string // request and response, redacted
+	Attempts    int
+}
+
+// Journal is the durable memory of requests: what is about to be sent, what was refused, which jobs run.
+type Journal interface {
+	// Intend is durable when it returns (Invariant 5). The id is unique and grows.
+	Intend(ctx context.Context, in Intent) (id int64, err error)
+	// IntendMany is Intend for the rows of a staged load, however many.
+	IntendMany(ctx context.Context, in Intent, rows iter.Seq[IntentRow]) (id int64, err error)
+	// Settle closes an intent whose rows all have a known outcome in the ledger or a refusal on record.
+	Settle(ctx context.Context, id int64) error
+	// Refuse records refusals; an open refusal of the same key is updated and keeps its first time.
+	Refuse(ctx context.Context, rows []Refusal) error
+	// Resolve closes refusals and open outcomes of keys that were delivered.
+	Resolve(ctx context.Context, keys [][]byte) error
+	// SaveJob stores a job's handle and rows durably, tied to its intent.
+	SaveJob(ctx context.Context, intent int64, op connector.Op, job connector.Job, rows []byte) (id int64, err error)
+	// CloseJob forgets a job that is settled.
+	CloseJob(ctx context.Context, id int64) error
+}

@@ -1,0 +1,264 @@
+package deliver
+
+import (
+	"context"
+	"encoding/hex"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/zeebo/xxh3"
+
+	"github.com/upwelldata/upwell/internal/connector"
+	"github.com/upwelldata/upwell/internal/fault"
+	"github.com/upwelldata/upwell/internal/ledger"
+	"github.com/upwelldata/upwell/internal/plan"
+	"github.com/upwelldata/upwell/internal/row"
+)
+
+// batchKind separates rows that cannot share a request.
+type batchKind struct {
+	op   connector.Op
+	move bool
+}
+
+func kindOf(it *plan.Item) batchKind { return batchKind{it.Op, it.Move != nil} }
+
+// pending is what is remembered of a row until its outcome is known.
+type pending struct {
+	ack         ledger.Ack // as it is recorded when delivered
+	sent        []row.Value
+	fingerprint uint64
+	dirty       bool // has an open refusal or outcome to close
+	mayCreate   bool
+	attempts    int
+}
+
+// work is one batch and the memory of its rows, index by index.
+type work struct {
+	kind     batchKind
+	target   connector.Target
+	batch    *row.Batch
+	rows     []pending
+	bytes    int
+	intent   int64
+	attempts int // sends that failed although the tool was up
+	quick    int // retries made before the tool was suspected to be down
+}
+
+func (d *Delivery) newWork(k batchKind) *work {
+	t := connector.Target{
+		Object: d.Object, Op: k.op, Match: d.Shape.MatchFields, MatchKinds: d.Shape.MatchKinds,
+		Fields: d.Shape.Fields, Kinds: d.Shape.Kinds, Sync: d.Sync.Name, RunID: d.RunID, SkipExists: d.Sync.SkipExists,
+	}
+	if k.move { // the record is addressed by its old identity and gets the new one as values
+		t.Fields = slices.Concat(d.Shape.Fields, d.Shape.MatchFields)
+		t.Kinds = slices.Concat(d.Shape.Kinds, d.Shape.MatchKinds)
+	}
+	for i, l := range d.Shape.Lookups {
+		if l != nil {
+			if t.Lookups == nil {
+				t.Lookups = map[string]string{}
+			}
+			t.Lookups[d.Shape.Fields[i]] = l.Object
+		}
+	}
+	return &work{kind: k, target: t, batch: row.NewBatch(t.Match, t.Fields, 0)}
+}
+
+// add copies an item into the batch.
+func (w *work) add(d *Delivery, it *plan.Item, size int) {
+	values := it.Values
+	if w.kind.move {
+		values = slices.Concat(it.Values, it.Move)
+	}
+	key := slices.Clone(it.Key)
+	w.batch.Add(row.Meta{Key: key, RemoteID: it.RemoteID, Ordinal: uint64(len(w.rows))}, it.Match, values)
+	w.rows = append(w.rows, d.remember(it, key))
+	w.bytes += size
+}
+
+// remember prepares what the ledger records when the row is delivered.
+func (d *Delivery) remember(it *plan.Item, key []byte) pending {
+	p := pending{
+		fingerprint: it.Fingerprint, dirty: it.Dirty || it.Old == nil, mayCreate: it.MayCreate,
+		sent: slices.Clone(it.Values),
+	}
+	p.ack = ledger.Ack{Op: it.Op, Delete: it.Op == connector.OpDelete || it.Op == connector.OpDrop}
+	p.ack.Entry = d.entry(it, key)
+	p.ack.Before = []ledger.History{d.history(it, key)}
+	return p
+}
+
+// entry is the ledger entry after delivery: values sent, over values delivered earlier.
+func (d *Delivery) entry(it *plan.Item, key []byte) ledger.Entry {
+	e := ledger.Entry{
+		Key: key, Fingerprint: it.Fingerprint, State: ledger.Present, Match: slices.Clone(it.Match), Fields: d.Shape.Fields,
+		Values: make([]row.Value, len(d.Shape.Fields)), RemoteID: it.RemoteID, Run: d.RunID, At: time.Now(),
+	}
+	if it.Move != nil {
+		e.Match = slices.Clone(it.Move)
+	}
+	if it.New != nil {
+		e.MatchID = slices.Clone(it.New.MatchID)
+	}
+	if it.Old != nil {
+		e.Created = it.Old.Created
+		for i, f := range d.Shape.Fields {
+			if j := slices.Index(it.Old.Fields, f); j >= 0 {
+				e.Values[i] = it.Old.Values[j]
+			}
+		}
+		if it.New == nil {
+			e.Fingerprint, e.Match, e.MatchID = it.Old.Fingerprint, slices.Clone(it.Old.Match), slices.Clone(it.Old.MatchID)
+		}
+	}
+	switch {
+	case it.Op == connector.OpClear:
+		e.State = ledger.Cleared
+		for i, v := range it.Values {
+			if v.IsNull() {
+				e.Values[i] = v
+			}
+		}
+	case it.New != nil:
+		for i, v := range it.New.Values {
+			if !v.IsAbsent() && (!d.Shape.CreateOnly[i] || it.MayCreate) {
+				e.Values[i] = v
+			}
+		}
+	}
+	return e
+}
+
+// history is what a run's undo needs: the values before, of the fields it writes.
+func (d *Delivery) history(it *plan.Item, key []byte) ledger.History {
+	h := ledger.History{Run: d.RunID, At: time.Now(), Op: it.Op, Key: key, Known: it.Old != nil}
+	if it.Old != nil {
+		h.PrevState, h.PrevMatch, h.PrevRemoteID = it.Old.State, slices.Clone(it.Old.Match), it.Old.RemoteID
+	}
+	for i, f := range d.Shape.Fields {
+		var old row.Value
+		if it.Old != nil {
+			if j := slices.Index(it.Old.Fields, f); j >= 0 {
+				old = it.Old.Values[j]
+			}
+		}
+		removed := it.Op == connector.OpDelete || it.Op == connector.OpDrop
+		if !removed && (i >= len(it.Values) || it.Values[i].IsAbsent() || it.Old != nil && it.Values[i].Equal(old)) {
+			continue
+		}
+		if removed && old.IsAbsent() {
+			continue
+		}
+		h.Fields, h.Old = append(h.Fields, f), append(h.Old, old)
+		if removed {
+			h.New = append(h.New, row.Value{})
+		} else {
+			h.New = append(h.New, it.Values[i])
+		}
+	}
+	return h
+}
+
+// part gives some rows of the work as a work of its own, under the same intent.
+func (w *work) part(rows []int) *work {
+	p := &work{kind: w.kind, target: w.target, batch: w.batch.Pick(rows), rows: make([]pending, len(rows)), intent: w.intent, attempts: w.attempts}
+	for i, r := range rows {
+		p.rows[i] = w.rows[r]
+	}
+	return p
+}
+
+func all(n int) []int {
+	out := make([]int, n)
+	for i := range out {
+		out[i] = i
+	}
+	return out
+}
+
+// settle records what is known of a row: acknowledged, refused or unknown.
+func (w *work) result(i int, r connector.Result) (ledger.Ack, *Refusal) {
+	p := &w.rows[i]
+	ack := p.ack
+	h := &ack.Before[0]
+	h.Outcome, h.Created = r.Status, r.Created
+	switch r.Status {
+	case connector.Delivered:
+		if r.RemoteID != "" {
+			ack.Entry.RemoteID = r.RemoteID
+		}
+		if r.Created != connector.NotTold && !h.Known {
+			ack.Entry.Created = r.Created
+		}
+		ack.Outcome = connector.Delivered
+		return ack, nil
+	case connector.Skipped:
+		ack.Outcome = connector.Skipped
+		if w.kind.op == connector.OpUpdate || w.kind.op == connector.OpClear {
+			ack.Entry.State = ledger.Missed
+		}
+		return ack, nil
+	case connector.Rejected:
+		return ack, p.refusal(w, i, r, false)
+	case connector.Unknown, connector.Retry, connector.NotAttempted:
+		return ack, p.refusal(w, i, r, true)
+	}
+	panic("deliver: unknown status " + strconv.Itoa(int(r.Status)))
+}
+
+func (p *pending) refusal(w *work, i int, r connector.Result, unknown bool) *Refusal {
+	m := w.batch.Meta(i)
+	out := &Refusal{
+		Key: m.Key, Match: slices.Clone(w.batch.Match(i)), RemoteID: m.RemoteID, Op: w.kind.op, Unknown: unknown, Code: r.Code, Field: r.Field, Message: r.Message,
+		Fingerprint: p.fingerprint, Attempts: p.attempts,
+	}
+	if out.Code == "" {
+		out.Code = fault.DestRowRefused
+		if unknown {
+			out.Code = fault.DestUnknownOutcome
+		}
+	}
+	return out
+}
+
+// identify gives each row its idempotency key: for events one per key for ever, otherwise one per write, so that A -> B -> A is
+// three writes and a repeated request of one write is one.
+func (w *work) identify(sync string, generation uint64) {
+	for i := range w.rows {
+		m := w.batch.Meta(i)
+		b := append([]byte(sync), 0)
+		b = append(b, m.Key...)
+		if w.kind.op != connector.OpAppend {
+			b = append(b, 0)
+			b = strconv.AppendUint(b, generation, 10)
+			b = append(b, w.kind.op...)
+			b = strconv.AppendInt(b, w.intent, 10)
+		}
+		sum := xxh3.Hash128(b).Bytes()
+		m.IdempotencyKey = hex.EncodeToString(sum[:])
+	}
+}
+
+// itemBytes estimates a row's encoded size.
+func itemBytes(it *plan.Item, s Shape) int {
+	n := 32
+	for i, v := range it.Values {
+		if !v.IsAbsent() {
+			n += len(s.Fields[i]) + len(v.Str()) + len(v.Str())/8 + 24
+		}
+	}
+	for i, v := range it.Match {
+		n += len(s.MatchFields[i]) + len(v.Str()) + 24
+	}
+	return n
+}
+
+// refuseItem records a planned row that is refused before it is sent.
+func (d *Delivery) refuseItem(ctx context.Context, it *plan.Item, code fault.Code, field, message string) error {
+	d.Tally.Rejected.Add(1)
+	return d.Journal.Refuse(ctx, []Refusal{{
+		Key: slices.Clone(it.Key), Match: slices.Clone(it.Match), RemoteID: it.RemoteID, Op: it.Op, Code: code, Field: field, Message: message, Fingerprint: it.Fingerprint,
+	}})
+}
