@@ -21,7 +21,7 @@ help: ## list the targets
 
 .PHONY: build
 build: ## build bin/upwell
-	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/upwell ./cmd/upwell
+	$(GO) build -buildvcs=false -trimpath -ldflags '$(LDFLAGS)' -o bin/upwell ./cmd/upwell
 
 .PHONY: demo
 demo: build ## build, then run the demo; on a terminal it stays and shows the UI
