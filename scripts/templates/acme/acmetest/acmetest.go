@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// Token is the one token the stand-in takes.
-const Token = "acme-sandbox-token" //nolint:gosec // a stand-in's token protects nothing
+// Token is the one token the stand-in takes; it protects nothing.
+const Token = "acme-sandbox-token"
 
 // maxRecords is the largest batch the tool takes (https://developers.acme.example/limits).
 const maxRecords = 100
