@@ -1,3 +1,5 @@
+//go:build invariants
+
 package archtest
 
 import (
@@ -19,8 +21,8 @@ const invariantsPage = "docs/invariants.md"
 var (
 	invariantHeading = regexp.MustCompile(`(?m)^## (\d+)\. `)
 	invariantSites   = regexp.MustCompile(`(?s)(<!-- sites (\d+) -->\n).*?(<!-- end -->)`)
-	enforcementMark  = regexp.MustCompile(`(?m)^\s*// Invariant (\d+): `)
-	testMark         = regexp.MustCompile(`(?m)^\s*// Invariant (\d+)\b`)
+	enforcementMark  = regexp.MustCompile(`(?m)//.*\bInvariant (\d+): `)
+	testMark         = regexp.MustCompile(`(?m)//.*\bInvariant (\d+)\b`)
 )
 
 // The page names, for every invariant, the files that enforce it and the files whose tests fail without the enforcement.
@@ -58,10 +60,10 @@ func Test_every_invariant_is_enforced_and_tested(t *testing.T) {
 
 func Test_marks_are_told_apart_by_where_they_stand(t *testing.T) {
 	enforced, tested := sites(map[string][]byte{
-		"internal/run/settle.go":              []byte("package run\n\t// Invariant 6: counts add up.\n"),
+		"internal/run/settle.go":              []byte("package run\n\tif !ok { // settle at last. Invariant 6: counts add up.\n"),
 		"internal/run/settle_test.go":         []byte("package run\n// Invariant 6\nfunc Test_x(t *testing.T) {}\n"),
 		"internal/connector/conformance/a.go": []byte("package conformance\n// Invariant 8: the kit looks for secrets.\n"),
-		"internal/plan/plan.go":               []byte("package plan\n// see Invariant 3: prose, not a mark\nvar s = `// Invariant 4`\n"),
+		"internal/plan/plan.go":               []byte("package plan\n// prose (Invariant 3), not a mark\nvar s = `Invariant 4: neither`\n"),
 	})
 	if len(enforced) != 1 || !slices.Equal(enforced["6"], []string{"internal/run/settle.go"}) {
 		t.Errorf("enforced: %v", enforced)
