@@ -2,11 +2,6 @@ package archtest
 
 import (
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -21,8 +16,9 @@ func Test_the_page_of_fault_codes_is_current(t *testing.T) {
 
 // Every code declared in the program is registered with a class, a meaning and a remedy.
 func Test_every_fault_code_is_explained(t *testing.T) {
-	declared := declaredCodes(t)
-	for _, code := range declared {
+	declared := constants(t, "internal/fault", "Code")
+	for _, text := range declared {
+		code := fault.Code(text)
 		info, ok := fault.Lookup(code)
 		switch {
 		case !ok:
@@ -36,44 +32,6 @@ func Test_every_fault_code_is_explained(t *testing.T) {
 	if len(declared) != len(fault.All()) {
 		t.Errorf("%d codes are declared, %d registered: two constants may share a text", len(declared), len(fault.All()))
 	}
-}
-
-// declaredCodes reads the constants of type Code.
-func declaredCodes(t *testing.T) (codes []fault.Code) {
-	t.Helper()
-	files, err := filepath.Glob(filepath.Join(root, "internal/fault/*.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range files {
-		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ast.Inspect(file, func(n ast.Node) bool {
-			spec, ok := n.(*ast.ValueSpec)
-			if !ok {
-				return true
-			}
-			if kind, ok := spec.Type.(*ast.Ident); !ok || kind.Name != "Code" {
-				return true
-			}
-			for _, v := range spec.Values {
-				if text, ok := v.(*ast.BasicLit); ok {
-					code, err := strconv.Unquote(text.Value)
-					if err != nil {
-						t.Fatal(err)
-					}
-					codes = append(codes, fault.Code(code))
-				}
-			}
-			return true
-		})
-	}
-	if len(codes) == 0 {
-		t.Fatal("no code constants found")
-	}
-	return codes
 }
 
 func codesPage(all []fault.Info) string {
