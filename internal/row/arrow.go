@@ -86,8 +86,8 @@ type Scratch struct{ b []byte }
 // Reset makes the memory free for other values.
 func (s *Scratch) Reset() { s.b = s.b[:0] }
 
-// text appends what write writes to the scratch and gives it as a string.
-func (s *Scratch) text(k Kind, write func([]byte) []byte) Value {
+// Text appends what write writes to the scratch and gives it as a value of a text-backed kind.
+func (s *Scratch) Text(k Kind, write func([]byte) []byte) Value {
 	from := len(s.b)
 	s.b = write(s.b)
 	return s.taken(k, from)
@@ -163,7 +163,7 @@ func (s *Scratch) rare(arr arrow.Array, kind Kind, i int) Value {
 		return Value{kind: kind, str: alias(a.Value(i))}
 	case *array.FixedSizeBinary:
 		if kind == UUID {
-			return s.text(kind, func(b []byte) []byte { return appendUUID(b, a.Value(i)) })
+			return s.Text(kind, func(b []byte) []byte { return appendUUID(b, a.Value(i)) })
 		}
 		return Value{kind: kind, str: alias(a.Value(i))}
 	case *array.Date64:
@@ -179,24 +179,24 @@ func (s *Scratch) rare(arr arrow.Array, kind Kind, i int) Value {
 		return s.smallDecimal(int64(a.Value(i)), a.DataType().(*arrow.Decimal64Type).Scale)
 	case *array.Decimal256:
 		digits := a.Value(i).BigInt().Append(nil, 10)
-		return s.text(Decimal, func(b []byte) []byte {
+		return s.Text(Decimal, func(b []byte) []byte {
 			return appendScaled(b, digits, a.DataType().(*arrow.Decimal256Type).Scale)
 		})
 	case *array.MonthInterval:
-		return s.text(kind, func(b []byte) []byte { return appendInterval(b, int64(a.Value(i)), 0, 0, 0) })
+		return s.Text(kind, func(b []byte) []byte { return appendInterval(b, int64(a.Value(i)), 0, 0, 0) })
 	case *array.DayTimeInterval:
 		v := a.Value(i)
 		sec, ms := v.Milliseconds/1000, v.Milliseconds%1000
-		return s.text(kind, func(b []byte) []byte { return appendInterval(b, 0, int64(v.Days), int64(sec), int64(ms)*1e6) })
+		return s.Text(kind, func(b []byte) []byte { return appendInterval(b, 0, int64(v.Days), int64(sec), int64(ms)*1e6) })
 	case *array.MonthDayNanoInterval:
 		v := a.Value(i)
-		return s.text(kind, func(b []byte) []byte {
+		return s.Text(kind, func(b []byte) []byte {
 			return appendInterval(b, int64(v.Months), int64(v.Days), v.Nanoseconds/1e9, v.Nanoseconds%1e9)
 		})
 	case *array.Duration:
 		n, mult := int64(a.Value(i)), int64(a.DataType().(*arrow.DurationType).Unit.Multiplier())
 		per := int64(1e9) / mult
-		return s.text(kind, func(b []byte) []byte { return appendInterval(b, 0, 0, n/per, n%per*mult) })
+		return s.Text(kind, func(b []byte) []byte { return appendInterval(b, 0, 0, n/per, n%per*mult) })
 	case *array.Dictionary:
 		return s.At(a.Dictionary(), kind, a.GetValueIndex(i))
 	case array.ExtensionArray:
@@ -206,7 +206,7 @@ func (s *Scratch) rare(arr arrow.Array, kind Kind, i int) Value {
 }
 
 func (s *Scratch) smallDecimal(n int64, scale int32) Value {
-	return s.text(Decimal, func(b []byte) []byte { return appendDecimal128(b, n>>63, uint64(n), scale) })
+	return s.Text(Decimal, func(b []byte) []byte { return appendDecimal128(b, n>>63, uint64(n), scale) })
 }
 
 func alias(b []byte) string {

@@ -168,3 +168,8 @@ func (k Kind) numeric() bool { return k == Int || k == Uint || k == Float || k =
 
 // Numeric reports whether the kind is a number: Int, Uint, Float or Decimal.
 func (k Kind) Numeric() bool { return k.numeric() }
+
+// DurationValue makes an Interval of hours, minutes and seconds.
+func DurationValue(d time.Duration) Value {
+	return Value{kind: Interval, str: string(appendInterval(nil, 0, 0, int64(d/time.Second), int64(d%time.Second)))}
+}
