@@ -95,6 +95,7 @@ type Test struct {
 // Sync is model -> object.
 type Sync struct {
 	Name            string
+	Description     string
 	Model           string
 	Destination     string
 	Object          string
@@ -179,8 +180,10 @@ type Schedule struct {
 	Cron       string
 	Timezone   string
 	Continuous bool
-	After      []string // sync names
-	AfterDBT   string
+	// MinInterval is the least time between two starts of a continuous sync; 0 = the scheduler's default.
+	MinInterval time.Duration
+	After       []string // sync names
+	AfterDBT    string
 }
 
 // Policy is a governance rule; the governance package evaluates it.

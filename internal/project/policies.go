@@ -1,0 +1,131 @@
+package project
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/upwelldata/upwell/internal/fault"
+)
+
+func (l *loader) policyList(n *node) {
+	if n.kind == isNull {
+		return
+	}
+	if n.kind != isList {
+		l.wrong(n, "`policies`", "a list").WithFix("write a list: - name: ...")
+		return
+	}
+	l.policies = append(l.policies, n.items...)
+}
+
+// policy reads one policy. A policy that selects something that does not exist protects nothing, so names are faults and tags
+// are warnings.
+func (l *loader) policy(n *node) {
+	what := fmt.Sprintf("policy %d", len(l.p.Policies)+1)
+	p := &Policy{Where: n.at}
+	l.p.Policies = append(l.p.Policies, p)
+	if name, ok := policyName(n); ok {
+		what = "policy " + tick(name)
+	}
+	if !l.object(n, n.at, what, policyKeys) {
+		return
+	}
+	if name, ok := l.text(n.find("name"), of("name", what)); ok {
+		p.Name = name
+		l.name(name, "policy", n.find("name").at)
+		for _, other := range l.p.Policies {
+			if other != p && other.Name == name {
+				l.fail(fault.ProjectDuplicate, n.find("name").at, "reading %s: it is defined twice, first at %s", what, other.Where).
+					WithFix("rename or remove one of %s and %s", other.Where, p.Where)
+			}
+		}
+	}
+	l.effect(p, n, what)
+	if d := n.find("destinations"); d != nil && l.object(d, d.at, of("destinations", what), reachKeys) {
+		at := of("destinations", what)
+		p.Destinations = l.texts(d.find("names"), of("names", at))
+		p.DestTags = l.texts(d.find("tags"), of("tags", at))
+		p.Objects = l.texts(d.find("objects"), of("objects", at))
+		p.Fields = l.texts(d.find("fields"), of("fields", at))
+		if len(d.pairs) == 0 {
+			l.fail(fault.ProjectValue, d.at, "reading %s: the mapping is empty", at).WithFix("leave `destinations` out for a policy that holds everywhere")
+		}
+		for _, name := range p.Destinations {
+			l.refer("destinations", name, d.find("names").at, what)
+		}
+		for _, tag := range p.DestTags {
+			l.tagKnown(tag, l.destinationTags(), d.find("tags").at, "destination", what)
+		}
+	}
+	if w := n.find("when"); w != nil {
+		if text, ok := l.raw(w, of("when", what)); ok {
+			p.When = text
+			l.checkBool(w, of("when", what), l.compile(w, of("when", what), text, PolicyEnv))
+		}
+	}
+}
+
+func policyName(n *node) (string, bool) {
+	name := n.find("name")
+	if name == nil || !name.scalar() || name.text == "" {
+		return "", false
+	}
+	return name.text, true
+}
+
+// effect reads what a policy does and to which columns. An empty selector takes every column.
+func (l *loader) effect(p *Policy, n *node, what string) {
+	var found []string
+	for _, e := range effects {
+		if n.find(e) != nil {
+			found = append(found, e)
+		}
+	}
+	if len(found) == 0 {
+		l.fail(fault.ProjectMissing, n.at, "reading %s: one of %s is missing", what, words(effects)).WithFix("add what the policy does, for instance `deny: {column_tags: [pii]}`")
+		return
+	}
+	if len(found) > 1 {
+		l.fail(fault.ProjectValue, n.find(found[1]).at, "reading %s: %s exclude each other", what, words(found)).WithFix("write a policy for each")
+		return
+	}
+	p.Effect = found[0]
+	v, at := n.find(found[0]), of(found[0], what)
+	if !l.object(v, v.at, at, selectorKeys) {
+		return
+	}
+	p.Columns = l.texts(v.find("columns"), of("columns", at))
+	p.ColumnTags = l.texts(v.find("column_tags"), of("column_tags", at))
+	p.Models = l.texts(v.find("models"), of("models", at))
+	for _, m := range p.Models {
+		l.refer("models", m, v.find("models").at, what)
+	}
+	for _, tag := range p.ColumnTags {
+		l.tagKnown(tag, l.columnTags(), v.find("column_tags").at, "column", what)
+	}
+}
+
+func (l *loader) tagKnown(tag string, known []string, at fault.Where, thing, what string) {
+	if !slices.Contains(known, tag) {
+		l.warn(fault.ProjectUngoverned, at, "reading %s: no %s has the tag %s, so the policy covers nothing by it", what, thing, tick(tag)).
+			WithFix("%s", didYouMean(tag, known, "give the tag to a %s, or remove it here", thing))
+	}
+}
+
+func (l *loader) destinationTags() []string {
+	var out []string
+	for _, d := range l.p.Destinations {
+		out = append(out, d.Tags...)
+	}
+	return out
+}
+
+func (l *loader) columnTags() []string {
+	var out []string
+	for _, m := range l.p.Models {
+		for _, c := range m.Columns {
+			out = append(out, c.Tags...)
+		}
+	}
+	return out
+}

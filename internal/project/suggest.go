@@ -1,0 +1,68 @@
+package project
+
+import (
+	"sort"
+	"strings"
+)
+
+// Suggest gives the candidate a person most likely meant by word, or "" when none is near: at most one slip in three letters,
+// where a slip is a letter wrong, missing, too many, or two swapped. Case and the signs between words do not count.
+func Suggest(word string, candidates []string) string {
+	sorted := append([]string(nil), candidates...)
+	sort.Strings(sorted)
+	best, least := "", len([]rune(word))/3+1
+	plain := plainWord(word)
+	if plain == "" || len(word) > 200 {
+		return ""
+	}
+	for _, c := range sorted {
+		p := plainWord(c)
+		d := slips(plain, p)
+		if len(plain) >= 4 && len(p) >= 4 && (strings.HasPrefix(p, plain) || strings.HasPrefix(plain, p)) {
+			d = min(d, 1)
+		}
+		if d < least && d < len([]rune(p)) {
+			best, least = c, d
+		}
+	}
+	if best == word {
+		return ""
+	}
+	return best
+}
+
+func plainWord(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '_' || r == '-' || r == ' ' || r == '.' {
+			return -1
+		}
+		return r
+	}, strings.ToLower(s))
+}
+
+// slips is the optimal string alignment distance.
+func slips(a, b string) int {
+	x, y := []rune(a), []rune(b)
+	if d := len(x) - len(y); d > 20 || d < -20 {
+		return max(len(x), len(y))
+	}
+	before, last, row := make([]int, len(y)+1), make([]int, len(y)+1), make([]int, len(y)+1)
+	for j := range last {
+		last[j] = j
+	}
+	for i := 1; i <= len(x); i++ {
+		row[0] = i
+		for j := 1; j <= len(y); j++ {
+			cost := 1
+			if x[i-1] == y[j-1] {
+				cost = 0
+			}
+			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+cost)
+			if i > 1 && j > 1 && x[i-1] == y[j-2] && x[i-2] == y[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+		}
+		before, last, row = last, row, before
+	}
+	return last[len(y)]
+}
