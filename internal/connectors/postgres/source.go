@@ -1,0 +1,310 @@
+package postgres
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"iter"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/upwelldata/upwell/internal/connector"
+	"github.com/upwelldata/upwell/internal/fault"
+	"github.com/upwelldata/upwell/internal/row"
+)
+
+// source reads models. Every call has a connection of its own, so that nothing of one query can leak into another.
+type source struct{ *dialer }
+
+// Dialect is PostgreSQL's SQL as data.
+func (s *source) Dialect() connector.Dialect {
+	return connector.Dialect{Name: typeName, Quote: '"', Placeholder: "$"}
+}
+
+// Close has nothing to close: connections end with their calls.
+func (s *source) Close() error { return nil }
+
+// Check logs in and runs the smallest query.
+func (s *source) Check(ctx context.Context) error {
+	c, err := s.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer closeConn(c)
+	if _, err := query(ctx, c, "SELECT 1"); err != nil {
+		return s.sourceFault(ctx, err, "checking the connection", "", false)
+	}
+	return nil
+}
+
+// Describe prepares the query and reads its columns; the server plans it and reads no data.
+func (s *source) Describe(ctx context.Context, q connector.Query) (*arrow.Schema, error) {
+	c, err := s.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer closeConn(c)
+	p, err := s.prepare(ctx, c, q)
+	if err != nil {
+		return nil, err
+	}
+	return p.schema, nil
+}
+
+// open connects and starts a pinned read-only transaction.
+func (s *source) open(ctx context.Context) (*pgconn.PgConn, error) {
+	c, err := s.connect(ctx)
+	if err != nil {
+		return nil, s.connectFault(ctx, err)
+	}
+	if err := run(ctx, c, s.begin(true)); err != nil {
+		closeConn(c)
+		return nil, s.sourceFault(ctx, err, "preparing the session", "", false)
+	}
+	return c, nil
+}
+
+type prepared struct {
+	cols    []column
+	schema  *arrow.Schema
+	formats []int16
+	params  [][]byte
+}
+
+func (s *source) prepare(ctx context.Context, c *pgconn.PgConn, q connector.Query) (*prepared, error) {
+	sql, args := q.Render(s.Dialect())
+	desc, err := c.Prepare(ctx, "", sql, nil)
+	if err != nil {
+		return nil, s.sourceFault(ctx, err, "preparing the query", sql, false)
+	}
+	if len(desc.Fields) == 0 {
+		return nil, fault.New(fault.SourceQueryFailed, "the query yields no columns").WithFix("A model is one SELECT statement.")
+	}
+	oids := make([]uint32, len(desc.Fields))
+	known := map[uint32]*typ{}
+	unknown := false
+	for i, f := range desc.Fields {
+		oids[i] = f.DataTypeOID
+		if t, ok := builtin[f.DataTypeOID]; ok {
+			known[f.DataTypeOID] = t
+		} else {
+			unknown = true
+		}
+	}
+	if unknown {
+		if known, err = resolveTypes(ctx, c, oids); err != nil {
+			return nil, s.sourceFault(ctx, err, "looking up column types", "", false)
+		}
+		if _, err := c.Prepare(ctx, "", sql, nil); err != nil { // the look-up took the unnamed statement
+			return nil, s.sourceFault(ctx, err, "preparing the query", sql, false)
+		}
+	}
+	p := &prepared{}
+	if p.cols, p.schema, p.formats, err = plan(desc.Fields, known); err != nil {
+		return nil, err
+	}
+	for _, a := range args {
+		p.params = append(p.params, paramText(a))
+	}
+	return p, nil
+}
+
+// Read runs the query and yields its batches. The read is complete when the server's CommandComplete tag counts as many rows as
+// were decoded and ReadyForQuery followed; any other end is SOURCE_READ_INCOMPLETE.
+func (s *source) Read(ctx context.Context, q connector.Query) iter.Seq2[arrow.RecordBatch, error] {
+	return func(yield func(arrow.RecordBatch, error) bool) {
+		c, err := s.open(ctx)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		p, err := s.prepare(ctx, c, q)
+		if err != nil {
+			closeConn(c)
+			yield(nil, err)
+			return
+		}
+		if err := c.SyncConn(ctx); err != nil {
+			closeConn(c)
+			yield(nil, s.sourceFault(ctx, err, "preparing the query", "", false))
+			return
+		}
+		taken, err := c.Hijack()
+		if err != nil {
+			closeConn(c)
+			yield(nil, fault.Wrap(fault.Internal, err, "taking over the connection"))
+			return
+		}
+		s.stream(ctx, taken, p, q.Rows, yield)
+	}
+}
+
+// stream executes the prepared statement on a connection taken over from pgconn and decodes the answer.
+func (s *source) stream(ctx context.Context, hc *pgconn.HijackedConn, p *prepared, progress func(int64), yield func(arrow.RecordBatch, error) bool) {
+	stop := context.AfterFunc(ctx, func() {
+		_ = hc.Conn.SetDeadline(time.Unix(1, 0)) //nolint:errcheck // a connection that is gone needs no waking
+	})
+	running := false
+	defer func() {
+		stop()
+		if running {
+			cancelQuery(hc)
+		}
+		if !running {
+			_, _ = hc.Conn.Write([]byte{'X', 0, 0, 0, 4}) //nolint:errcheck // saying goodbye is a courtesy
+		}
+		_ = hc.Conn.Close() //nolint:errcheck // nothing is left to be lost
+	}()
+
+	if err := execute(hc.Conn, p); err != nil {
+		yield(nil, s.sourceFault(ctx, err, "sending the query", "", false))
+		return
+	}
+	running = true
+	w := &wire{conn: hc.Conn, buf: make([]byte, wireBuffer)}
+	var rows, tagged int64 = 0, -1
+	n, size := 0, 0
+	flush := func() bool {
+		rec := record(p.schema, p.cols, n)
+		ok := yield(rec, nil)
+		rec.Release()
+		for i := range p.cols {
+			p.cols[i].reset()
+		}
+		n, size = 0, 0
+		if progress != nil {
+			progress(rows)
+		}
+		return ok
+	}
+	for {
+		typ, body, err := w.next()
+		if err != nil {
+			yield(nil, s.sourceFault(ctx, err, fmt.Sprintf("reading (%d rows so far)", rows), "", true))
+			return
+		}
+		switch typ {
+		case 'D':
+			if err := decodeRow(p.cols, n, body); err != nil {
+				yield(nil, s.sourceFault(ctx, err, fmt.Sprintf("reading row %d", rows+1), "", true))
+				return
+			}
+			n++
+			rows++
+			size += 2 * len(body) // texts of decoded values may be longer than the wire's form
+			if (n == batchRows || size >= batchBytes) && !flush() {
+				return
+			}
+		case 'C':
+			tagged = rowsOf(body)
+		case 'Z':
+			running = false
+			if tagged != rows {
+				yield(nil, incomplete("the server's end mark counts %d rows, %d arrived", tagged, rows))
+				return
+			}
+			if n > 0 {
+				flush()
+			}
+			return
+		case 'E':
+			var msg pgproto3.ErrorResponse
+			if err := msg.Decode(body); err != nil {
+				yield(nil, incomplete("the server's error cannot be read: %s", err))
+				return
+			}
+			running = false
+			yield(nil, s.sourceFault(ctx, pgconn.ErrorResponseToPgError(&msg), "reading", "", true))
+			return
+		case '2', '1', 'N', 'S', 'A': // bind complete, parse complete, notice, parameter status, notification
+		default:
+			yield(nil, incomplete("the server sent an unexpected message %q", typ))
+			return
+		}
+	}
+}
+
+func incomplete(format string, args ...any) *fault.Error {
+	return fault.New(fault.SourceIncomplete, "reading from postgres: "+format, args...)
+}
+
+// execute sends Bind, Execute and Sync for the unnamed statement.
+func execute(w net.Conn, p *prepared) error {
+	var b []byte
+	var err error
+	for _, m := range []pgproto3.FrontendMessage{
+		&pgproto3.Bind{Parameters: p.params, ResultFormatCodes: p.formats}, &pgproto3.Execute{}, &pgproto3.Sync{},
+	} {
+		if b, err = m.Encode(b); err != nil {
+			return err
+		}
+	}
+	_, err = w.Write(b)
+	return err
+}
+
+// rowsOf reads the row count of a SELECT's command tag; -1 where there is none.
+func rowsOf(tag []byte) int64 {
+	tag = bytes.TrimSuffix(tag, []byte{0})
+	rest, ok := bytes.CutPrefix(tag, []byte("SELECT "))
+	if !ok {
+		return -1
+	}
+	n, err := strconv.ParseInt(string(rest), 10, 64)
+	if err != nil {
+		return -1
+	}
+	return n
+}
+
+// cancelQuery tells the server to stop working for a reader that left.
+func cancelQuery(hc *pgconn.HijackedConn) {
+	c, err := pgconn.Construct(hc)
+	if err != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	_ = c.CancelRequest(ctx) //nolint:errcheck // closing the connection, which follows, ends the query too
+}
+
+// paramText gives a parameter in text format; the server reads it in the type of the column it is compared with.
+func paramText(v row.Value) []byte {
+	switch v.Kind() {
+	case row.Null, row.Absent:
+		return nil
+	case row.Bytes:
+		return fmt.Appendf(nil, `\x%x`, v.Str())
+	case row.Date, row.Timestamp, row.Instant:
+		return appendTime(nil, v)
+	case row.Bool, row.Int, row.Uint, row.Float, row.Decimal, row.Text, row.Time, row.Interval, row.UUID, row.JSON, row.Array:
+	}
+	return v.AppendText([]byte{})
+}
+
+// appendTime writes a date or time as PostgreSQL reads it: years beyond 9999 bare, years before 1 counted down from 1 BC.
+func appendTime(b []byte, v row.Value) []byte {
+	t := v.GoTime()
+	y, bc := t.Year(), false
+	if y < 1 {
+		y, bc = 1-y, true
+	}
+	b = fmt.Appendf(b, "%04d", y)
+	switch v.Kind() { //nolint:exhaustive // the three kinds that GoTime serves
+	case row.Date:
+		b = t.AppendFormat(b, "-01-02")
+	case row.Instant:
+		b = t.AppendFormat(b, "-01-02 15:04:05.999999999Z")
+	default:
+		b = t.AppendFormat(b, "-01-02 15:04:05.999999999")
+	}
+	if bc {
+		b = append(b, " BC"...)
+	}
+	return b
+}

@@ -1,0 +1,128 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/upwelldata/upwell/internal/fault"
+)
+
+// connectFault turns a failed connection into a fault: refused credentials, or out of reach.
+func (s *source) connectFault(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return fault.Wrap(fault.Cancelled, context.Cause(ctx), "connecting to postgres at %s", s.address())
+	}
+	if pe, ok := pgError(err); ok {
+		switch {
+		case strings.HasPrefix(pe.Code, "28"), pe.Code == "3D000", pe.Code == "42501":
+			f := fault.New(fault.SourceAuth, "postgres at %s refused the login: %s", s.address(), s.scrub(words(pe)))
+			f.Cause = err
+			return f
+		}
+		f := fault.New(fault.SourceUnreachable, "postgres at %s does not take connections: %s", s.address(), s.scrub(words(pe)))
+		f.Cause = err
+		return f
+	}
+	f := fault.New(fault.SourceUnreachable, "connecting to postgres at %s: %s", s.address(), s.scrub(bare(err)))
+	f.Cause = redacted{err}
+	return f
+}
+
+// sourceFault classifies what ended a query. Once rows have begun to come, everything that is not the query's own fault means
+// that the read is incomplete.
+func (s *source) sourceFault(ctx context.Context, err error, doing, sql string, reading bool) error {
+	if ctx.Err() != nil {
+		return fault.Wrap(fault.Cancelled, context.Cause(ctx), "%s", doing)
+	}
+	var own *fault.Error
+	if errors.As(err, &own) {
+		return own
+	}
+	pe, ok := pgError(err)
+	if !ok {
+		code := fault.SourceUnreachable
+		if reading {
+			code = fault.SourceIncomplete
+		}
+		f := fault.New(code, "%s from postgres: %s", doing, s.scrub(bare(err)))
+		f.Cause = redacted{err}
+		return f
+	}
+	code := fault.SourceQueryFailed
+	switch class := pe.Code[:min(2, len(pe.Code))]; class {
+	case "28":
+		code = fault.SourceAuth
+	case "08", "53", "57", "58", "XX", "40", "25", "F0":
+		if pe.Code != "57014" { // query_canceled: a timeout is the query's own
+			code = fault.SourceUnreachable
+			if reading {
+				code = fault.SourceIncomplete
+			}
+		}
+	}
+	f := fault.New(code, "%s: %s%s", doing, s.scrub(words(pe)), position(sql, int(pe.Position)))
+	f.Cause = err
+	switch pe.Code {
+	case "42501":
+		f.Fix = grantFix(pe.Message, s.config.User, "SELECT")
+	case "57014":
+		f.WithFix("Make the query faster, or raise statement_timeout on the source.")
+	}
+	return f
+}
+
+// words are the server's own, without the parts that repeat row data.
+func words(pe *pgconn.PgError) string {
+	s := fmt.Sprintf("%s (SQLSTATE %s)", pe.Message, pe.Code)
+	if pe.Detail != "" && !strings.HasPrefix(pe.Detail, "Failing row contains") {
+		s += "; " + pe.Detail
+	}
+	if pe.Hint != "" {
+		s += "; hint: " + pe.Hint
+	}
+	return s
+}
+
+// position turns the server's character position into line and column of the statement.
+func position(sql string, pos int) string {
+	runes := []rune(sql)
+	if pos < 1 || pos > len(runes)+1 {
+		return ""
+	}
+	line, col := 1, 1
+	for _, r := range runes[:pos-1] {
+		col++
+		if r == '\n' {
+			line, col = line+1, 1
+		}
+	}
+	return fmt.Sprintf(" at line %d, column %d", line, col)
+}
+
+// bare is the innermost text of a network error: the library's outer text repeats the whole connection string.
+func bare(err error) string {
+	var ce *pgconn.ConnectError
+	if errors.As(err, &ce) {
+		err = ce.Unwrap()
+	}
+	var op *net.OpError
+	switch {
+	case errors.As(err, &op) && op.Timeout(), errors.Is(err, os.ErrDeadlineExceeded):
+		return "timed out"
+	case errors.As(err, &op):
+		return op.Error()
+	}
+	return err.Error()
+}
+
+// redacted keeps a cause for errors.Is and As without its text.
+type redacted struct{ error }
+
+func (redacted) Error() string   { return "[see message]" }
+func (r redacted) Unwrap() error { return r.error }
