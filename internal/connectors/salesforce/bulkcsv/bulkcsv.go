@@ -91,7 +91,7 @@ func (c *Reader) quoted() (string, bool, error) {
 	for {
 		b, err := c.r.ReadByte()
 		if err != nil {
-			if err == io.EOF {
+			if err == io.EOF { //nolint:errorlint // the bare EOF is the proper end
 				err = io.ErrUnexpectedEOF
 			}
 			return "", false, err
@@ -126,7 +126,7 @@ func (c *Reader) quoted() (string, bool, error) {
 }
 
 func ignoreEOF(err error) error {
-	if err == io.EOF {
+	if err == io.EOF { //nolint:errorlint // the bare EOF is the proper end
 		return nil
 	}
 	return err

@@ -3,7 +3,6 @@ package salesforcetest
 import (
 	"bytes"
 	"encoding/csv"
-	"errors"
 	"fmt"
 	"hash/fnv"
 	"io"
@@ -29,7 +28,7 @@ func (s *Server) open(j *job) {
 	}
 	for {
 		rec, err := r.Read(nil)
-		if errors.Is(err, io.EOF) && err == io.EOF { //nolint:errorlint // the bare EOF is the proper end
+		if err == io.EOF { //nolint:errorlint // the bare EOF is the proper end
 			break
 		}
 		if err != nil {

@@ -1,6 +1,7 @@
 package salesforcetest
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -44,6 +45,19 @@ type Choice struct {
 	Value  string `json:"value"`
 	Label  string `json:"label"`
 	Active bool   `json:"active"`
+}
+
+// UnmarshalJSON reads a field; without a word about it a field can be created, updated and emptied.
+func (f *Field) UnmarshalJSON(b []byte) error {
+	type plain Field
+	p := plain{Createable: true, Updateable: true, Nillable: true}
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&p); err != nil {
+		return err
+	}
+	*f = Field(p)
+	return nil
 }
 
 func (f *Field) usableAsKey() bool { return f.ExternalID || f.IDLookup }

@@ -236,6 +236,9 @@ func (t *table) bind(c *condition) *apiError {
 		return noSuchColumn(t, c.field)
 	}
 	for _, v := range c.values {
+		if _, ok := fullID(text(v)); !ok && v != nil && (f.Type == "id" || f.Type == "reference") {
+			return fail(400, "INVALID_QUERY_FILTER_OPERATOR", "invalid ID field: %s", text(v))
+		}
 		fits := v == nil
 		switch v.(type) {
 		case string:
