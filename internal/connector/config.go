@@ -1,6 +1,7 @@
 package connector
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -39,6 +40,9 @@ type Config struct {
 func NewConfig(values map[string]string, lists map[string][]string, secrets map[string]bool) Config {
 	return Config{values, lists, secrets}
 }
+
+// Format prints no setting at all, whatever the verb: a Config ends up in %+v of what holds it.
+func (c Config) Format(w fmt.State, _ rune) { fmt.Fprintf(w, "[%d settings]", len(c.values)+len(c.lists)) }
 
 // Has reports whether the setting has a value.
 func (c Config) Has(name string) bool { _, ok := c.values[name]; return ok }
