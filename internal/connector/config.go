@@ -42,7 +42,9 @@ func NewConfig(values map[string]string, lists map[string][]string, secrets map[
 }
 
 // Format prints no setting at all, whatever the verb: a Config ends up in %+v of what holds it.
-func (c Config) Format(w fmt.State, _ rune) { fmt.Fprintf(w, "[%d settings]", len(c.values)+len(c.lists)) }
+func (c Config) Format(w fmt.State, _ rune) {
+	fmt.Fprintf(w, "[%d settings]", len(c.values)+len(c.lists))
+}
 
 // Has reports whether the setting has a value.
 func (c Config) Has(name string) bool { _, ok := c.values[name]; return ok }
