@@ -30,6 +30,9 @@ func Target(o Options, op connector.Op) connector.Target {
 	return d.newWork(batchKind{op: op}).target
 }
 
+// Stageable reports whether a delivery with these options may go through staging.
+func Stageable(o Options) bool { return (&Delivery{Options: o}).stageable() }
+
 // stageable: staged rows are settled by walking the plan again, so nothing may be looked up per row before they are written.
 func (d *Delivery) stageable() bool {
 	if d.Sync.ReadBefore || slices.Contains(d.Shape.CreateOnly, true) {

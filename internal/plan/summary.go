@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"iter"
 	"math"
 	"time"
 
@@ -99,11 +100,41 @@ func (p *Planner) Summarise(ctx context.Context, delta ledger.Delta, allow Allow
 		s.InvalidBy[code] += n
 		s.Counts.Invalid += n
 	}
+	if err := p.gather(s, p.Walk(ctx, delta), each); err != nil {
+		return nil, err
+	}
+	s.Guards = p.guards(s, allow)
+	s.Warnings = p.warnings(s)
+	if !s.Counts.Balanced() { // Invariant 6: every row read is accounted for
+		return nil, fault.New(fault.AccountingBroken, "planning: read %d != invalid %d + unchanged %d + waiting %d + add %d + change %d",
+			s.Counts.Read, s.Counts.Invalid, s.Counts.Unchanged, s.Counts.Waiting, s.Counts.Add, s.Counts.Change)
+	}
+	return s, nil
+}
+
+// SummariseItems is Summarise for operations that do not come from a read (undo): each of them stands for a row read.
+func (p *Planner) SummariseItems(items iter.Seq2[*Item, error], allow Allow) (*Summary, error) {
+	s := &Summary{InvalidBy: map[fault.Code]int64{}, ByOp: map[connector.Op]int64{}, Bytes: map[connector.Op]int64{}, Records: p.d.Meta.Rows}
+	if err := p.gather(s, items, nil); err != nil {
+		return nil, err
+	}
+	s.Counts.Read = s.Counts.Add + s.Counts.Change
+	s.NullKeys = p.d.Meta.NullKeys
+	for _, g := range p.guards(s, allow) {
+		if g.Guard != "allow_empty" { // nothing was read, so an empty read proves nothing
+			s.Guards = append(s.Guards, g)
+		}
+	}
+	return s, nil
+}
+
+// gather counts, samples and hashes items.
+func (p *Planner) gather(s *Summary, items iter.Seq2[*Item, error], each func(*Item) error) error {
 	hash := newHasher(p.d.Hash, p.d.Meta.Version)
 	taken := map[string]int{}
-	for it, err := range p.Walk(ctx, delta) {
+	for it, err := range items {
 		if err != nil {
-			return nil, err
+			return err
 		}
 		s.count(it)
 		if it.Action.Sent() {
@@ -112,18 +143,12 @@ func (p *Planner) Summarise(ctx context.Context, delta ledger.Delta, allow Allow
 		s.sample(p, it, taken)
 		if each != nil {
 			if err := each(it); err != nil {
-				return nil, err
+				return err
 			}
 		}
 	}
 	s.Hash = hash.sum()
-	s.Guards = p.guards(s, allow)
-	s.Warnings = p.warnings(s)
-	if !s.Counts.Balanced() { // Invariant 6: every row read is accounted for
-		return nil, fault.New(fault.AccountingBroken, "planning: read %d != invalid %d + unchanged %d + waiting %d + add %d + change %d",
-			s.Counts.Read, s.Counts.Invalid, s.Counts.Unchanged, s.Counts.Waiting, s.Counts.Add, s.Counts.Change)
-	}
-	return s, nil
+	return nil
 }
 
 func (s *Summary) count(it *Item) {

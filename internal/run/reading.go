@@ -1,0 +1,424 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"github.com/upwelldata/upwell/internal/connector"
+	"github.com/upwelldata/upwell/internal/deliver"
+	"github.com/upwelldata/upwell/internal/fault"
+	"github.com/upwelldata/upwell/internal/govern"
+	"github.com/upwelldata/upwell/internal/ledger"
+	"github.com/upwelldata/upwell/internal/mapping"
+	"github.com/upwelldata/upwell/internal/plan"
+	"github.com/upwelldata/upwell/internal/project"
+	"github.com/upwelldata/upwell/internal/row"
+)
+
+// prepared is everything a plan or run of one sync stands on.
+type prepared struct {
+	e       *Engine
+	sync    *project.Sync
+	model   *project.Model
+	source  connector.Source
+	dest    *destination
+	schema  *arrow.Schema
+	mapping *mapping.Mapping
+	spec    mapping.Spec
+	snap    ledger.Snapshot
+	meta    ledger.Meta
+	dirty   map[string]plan.Dirty
+	until   time.Time // requests of dead processes can no longer land after it
+	refused map[string]plan.Refusal
+	state   SyncState
+}
+
+// prepare opens both ends of a sync and compiles its mapping against the live schemas.
+func (e *Engine) prepare(ctx context.Context, s *project.Sync, snap ledger.Snapshot) (p *prepared, err error) {
+	p = &prepared{e: e, sync: s, model: e.Project.Models[s.Model], snap: snap, meta: snap.Meta()}
+	defer func() {
+		if err != nil {
+			p.close()
+		}
+	}()
+	if err := e.unsupported(p.model); err != nil {
+		return p, err
+	}
+	if p.source, err = e.sourceOf(ctx, p.model); err != nil {
+		return p, err
+	}
+	if p.schema, err = p.source.Describe(ctx, p.query(nil)); err != nil {
+		return p, p.inModel(err)
+	}
+	if p.dest, err = e.connect(ctx, s); err != nil {
+		return p, err
+	}
+	p.spec = mapping.Spec{
+		Key: p.model.Key, Sync: s, Columns: p.model.Columns, Schema: p.schema, Object: p.dest.object, Dest: p.dest.spec, Seed: p.meta.Seed,
+	}
+	if !p.newGeneration() {
+		p.spec.KeyKinds = p.meta.KeyKinds
+	}
+	m, faults := mapping.Compile(p.spec)
+	if len(faults) > 0 {
+		return p, faults
+	}
+	p.mapping = m
+	if faults := govern.Deny(e.Project, s); len(faults) > 0 {
+		return p, faults
+	}
+	return p, p.memories(ctx)
+}
+
+// unsupported refuses what this version does not do, rather than doing something else.
+func (e *Engine) unsupported(m *project.Model) error {
+	if m.DBT != "" {
+		return fault.New(fault.ProjectValue, "the model %s names a dbt model, which this version cannot read", m.Name).At(m.Where).
+			WithFix("use sql, sql_file or table")
+	}
+	if c := e.Project.Sources[m.Source]; c.Diff == "warehouse" {
+		return fault.New(fault.ProjectValue, "source %s asks for diff: warehouse, which this version cannot do", c.Name).At(c.Where).
+			WithFix("use diff: local")
+	}
+	return nil
+}
+
+// inModel puts the place of a model's SQL into a fault of its query.
+func (p *prepared) inModel(err error) error {
+	w := p.model.SQLWhere
+	if w.File == "" {
+		w = p.model.Where
+	}
+	return at(err, w)
+}
+
+// query is what is read of the model. columns nil = all.
+func (p *prepared) query(columns []string) connector.Query {
+	return connector.Query{SQL: p.model.SQL, Table: p.model.Table, Where: p.sync.Filter, Columns: columns}
+}
+
+// newGeneration: the model's key or the match changed, so entries of the old one say nothing about the new rows.
+func (p *prepared) newGeneration() bool {
+	return p.meta.Version > 0 && (!slices.Equal(p.meta.KeyColumns, p.model.Key) ||
+		len(p.meta.MatchFields) > 0 && len(p.sync.Match) > 0 && !slices.Equal(p.meta.MatchFields, matchNames(p.sync)))
+}
+
+func matchNames(s *project.Sync) []string {
+	var out []string
+	for _, m := range s.Match {
+		out = append(out, m.Field)
+	}
+	return out
+}
+
+// memories loads what the store knows of the sync's keys.
+func (p *prepared) memories(ctx context.Context) error {
+	p.dirty, p.refused = map[string]plan.Dirty{}, map[string]plan.Refusal{}
+	if p.e.Store == nil {
+		return nil
+	}
+	open, err := p.e.Store.Open(ctx, p.sync.Name)
+	if err != nil {
+		return err
+	}
+	for _, o := range open {
+		p.dirty[string(o.Key)] = o.Dirty
+		if o.Deadline.After(p.until) {
+			p.until = o.Deadline
+		}
+	}
+	if p.refused, err = p.e.Store.Refused(ctx, p.sync.Name, p.e.now()); err != nil {
+		return err
+	}
+	p.state, err = p.e.Store.SyncState(ctx, p.sync.Name)
+	return err
+}
+
+func (p *prepared) close() error {
+	var err error
+	if p.source != nil {
+		err = p.source.Close()
+	}
+	if p.dest != nil {
+		err = errors.Join(err, p.dest.Close())
+	}
+	return err
+}
+
+// definition fixes what decides about changes.
+func (p *prepared) definition(full bool) plan.Definition {
+	meta, sync := p.meta, p.sync
+	if p.state.AdoptNext {
+		adopting := *p.sync
+		adopting.Baseline = true
+		sync = &adopting
+	}
+	d := plan.Definition{
+		Sync: sync, Object: p.dest.object, Fields: p.mapping.Fields(), MatchFields: p.mapping.MatchFields(),
+		MatchIsKey: p.mapping.MatchIsKey(), Mapping: p.e.Project.MappingHash(p.sync.Name), Hash: p.e.Project.DefinitionHash(p.sync.Name),
+		Meta: meta, Full: full, Now: p.e.now(), Dirty: p.dirty, Refused: p.refused,
+	}
+	for i := range d.Fields {
+		d.CreateOnly = append(d.CreateOnly, p.mapping.CreateOnly(i))
+	}
+	switch {
+	case p.newGeneration():
+		d.NoRemovals = "the match or the key changed, so nothing known under the old one is removed"
+	case p.state.RemovalsHeld:
+		d.NoRemovals = "the state was rebuilt or adopted, and no full run has completed since"
+	}
+	return d
+}
+
+func (p *prepared) shape() deliver.Shape {
+	s := deliver.Shape{
+		Fields: p.mapping.Fields(), MatchFields: p.mapping.MatchFields(), Kinds: p.mapping.Kinds(), MatchKinds: p.mapping.MatchKinds(),
+		LookupInputs: p.mapping.LookupInputs,
+	}
+	for i := range s.Fields {
+		s.CreateOnly = append(s.CreateOnly, p.mapping.CreateOnly(i))
+		s.Lookups = append(s.Lookups, p.mapping.Lookup(i))
+	}
+	return s
+}
+
+// prestaged is a stage being filled while the model is read.
+type prestaged struct {
+	stage connector.Stage
+	op    connector.Op
+	batch *row.Batch
+	m     *mapping.Mapping // a second one, so that both uses of a batch can run at once
+	rec   ledger.Record
+}
+
+// reader compares one read of the model with the ledger.
+type reader struct {
+	p     *prepared
+	cmp   ledger.Comparison
+	stage *prestaged
+	tally *deliver.Tally
+
+	prints    mapping.Prints
+	hash      []uint64
+	print     []uint64
+	index     []int
+	candidate []bool
+	rec       ledger.Record
+	ordinal   uint64
+}
+
+// read runs the model's query to its proven end and compares it with the ledger. Invariant 3: removals come only from a
+// complete read.
+func (p *prepared) read(ctx context.Context, full bool, stage *prestaged, tally *deliver.Tally) (ledger.Delta, ledger.Comparison, error) {
+	temp, err := os.MkdirTemp("", "upwell-spool-")
+	if err != nil {
+		return nil, nil, fault.Wrap(fault.StateUnusable, err, "making a folder for the spool")
+	}
+	hashes := make(map[uint64][]byte, len(p.dirty))
+	for k := range p.dirty {
+		hashes[row.KeyHash(p.meta.Seed, []byte(k))] = []byte(k)
+	}
+	for k := range p.refused { // refused rows are looked at even where the ledger has their old value
+		hashes[row.KeyHash(p.meta.Seed, []byte(k))] = []byte(k)
+	}
+	cmp, err := p.snap.Compare(ledger.CompareOptions{
+		All: full, Dirty: hashes, MatchIsKey: p.mapping.MatchIsKey(), TempDir: temp,
+	})
+	if err != nil {
+		return nil, nil, errors.Join(err, os.RemoveAll(temp))
+	}
+	r := &reader{p: p, cmp: &tempComparison{cmp, temp}, stage: stage, tally: tally}
+	delta, err := r.run(ctx)
+	if err != nil {
+		return nil, nil, errors.Join(err, r.cmp.Close())
+	}
+	return delta, r.cmp, nil
+}
+
+// tempComparison removes its folder when it is closed.
+type tempComparison struct {
+	ledger.Comparison
+	dir string
+}
+
+func (t *tempComparison) Close() error { return errors.Join(t.Comparison.Close(), os.RemoveAll(t.dir)) }
+
+func (r *reader) run(ctx context.Context) (ledger.Delta, error) {
+	for rec, err := range r.p.source.Read(ctx, r.p.query(r.p.mapping.Columns())) {
+		if err != nil {
+			return nil, r.p.inModel(err)
+		}
+		if err := r.batch(ctx, rec); err != nil {
+			return nil, err
+		}
+		r.tally.Read.Add(rec.NumRows())
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if r.stage != nil {
+		if err := r.stage.flush(ctx, 1); err != nil {
+			return nil, err
+		}
+	}
+	return r.cmp.Finish(ctx)
+}
+
+// batch hashes and probes one record batch, and puts its candidates aside.
+func (r *reader) batch(ctx context.Context, rec arrow.RecordBatch) error {
+	if err := r.p.mapping.Hash(rec, &r.prints); err != nil {
+		return err
+	}
+	n := int(rec.NumRows())
+	r.hash, r.print, r.index = r.prints.Hash, r.prints.Print, nil
+	if slices.Contains(r.prints.NullKey, true) {
+		if err := r.dropNullKeys(rec, n); err != nil {
+			return err
+		}
+	}
+	if cap(r.candidate) < len(r.hash) {
+		r.candidate = make([]bool, len(r.hash))
+	}
+	r.candidate = r.candidate[:len(r.hash)]
+	clear(r.candidate)
+	r.cmp.Probe(r.hash, r.print, r.candidate)
+	base := r.ordinal
+	r.ordinal += uint64(n)
+	if r.stage == nil {
+		return r.put(rec, base)
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return r.put(rec, base) })
+	g.Go(func() error { return r.stage.put(gctx, rec, r.candidate, r.index, base) })
+	return g.Wait()
+}
+
+// dropNullKeys counts rows without a key and leaves the others to be probed.
+func (r *reader) dropNullKeys(rec arrow.RecordBatch, n int) error {
+	r.hash, r.print, r.index = make([]uint64, 0, n), make([]uint64, 0, n), make([]int, 0, n)
+	for i := range n {
+		if r.prints.NullKey[i] {
+			r.rec = ledger.Record{}
+			r.p.mapping.Materialise(rec, i, &r.rec)
+			inv := ledger.Invalid{Code: fault.KeyNull, Message: "a key column is null"}
+			if r.rec.Invalid != nil {
+				inv = *r.rec.Invalid
+			}
+			r.cmp.PutNullKey(inv)
+			continue
+		}
+		r.hash, r.print, r.index = append(r.hash, r.prints.Hash[i]), append(r.print, r.prints.Print[i]), append(r.index, i)
+	}
+	return nil
+}
+
+func (r *reader) put(rec arrow.RecordBatch, base uint64) error {
+	found := int64(0)
+	for j, c := range r.candidate {
+		if !c {
+			continue
+		}
+		i := j
+		if r.index != nil {
+			i = r.index[j]
+		}
+		r.p.mapping.Materialise(rec, i, &r.rec)
+		r.rec.Ordinal = base + uint64(i)
+		if err := r.cmp.Put(&r.rec); err != nil {
+			return err
+		}
+		found++
+	}
+	r.tally.Candidates.Add(found)
+	return nil
+}
+
+func (s *prestaged) put(ctx context.Context, rec arrow.RecordBatch, candidate []bool, index []int, base uint64) error {
+	for j, c := range candidate {
+		if !c {
+			continue
+		}
+		i := j
+		if index != nil {
+			i = index[j]
+		}
+		s.m.Materialise(rec, i, &s.rec)
+		if s.rec.Invalid != nil {
+			continue
+		}
+		s.batch.Add(row.Meta{Ordinal: base + uint64(i)}, s.rec.Match, s.rec.Values)
+	}
+	// texts may stand in the source's memory, which lives until its next batch
+	return s.flush(ctx, 1)
+}
+
+func (s *prestaged) flush(ctx context.Context, atLeast int) error {
+	if s.batch.Len() < atLeast {
+		return nil
+	}
+	err := s.stage.Write(ctx, s.batch)
+	s.batch.Reset()
+	return err
+}
+
+// openPrestage opens a stage to fill during the read, where that is faster and safe: a first sync into an empty ledger, to a
+// destination that stages, with nothing to look up per row.
+func (p *prepared) openPrestage(ctx context.Context, o deliver.Options) (*prestaged, error) {
+	st, ok := p.dest.Destination.(connector.Stager)
+	empty := p.meta.Rows == 0 && len(p.dirty) == 0 && len(p.refused) == 0 && !p.sync.Baseline && !p.state.AdoptNext
+	if !ok || !p.dest.spec.Stages || !empty || !deliver.Stageable(o) {
+		return nil, nil
+	}
+	op := connector.OpUpsert
+	switch p.sync.Mode {
+	case connector.ModeInsert:
+		op = connector.OpInsert
+	case connector.ModeUpdate:
+		op = connector.OpUpdate
+	case connector.ModeAppend: // events carry ids that are known only with their keys
+		return nil, nil
+	case connector.ModeUpsert, connector.ModeMirror:
+	}
+	t := deliver.Target(o, op)
+	stage, err := st.Stage(ctx, t)
+	if err != nil {
+		return nil, at(err, p.e.Project.Destinations[p.sync.Destination].Where)
+	}
+	return &prestaged{stage: stage, op: op, m: p.mapping.Clone(), batch: row.NewBatch(t.Match, t.Fields, 8192)}, nil
+}
+
+// tests runs the model's tests; a failed one of severity error holds the sync before anything is sent.
+func (p *prepared) tests(ctx context.Context) (warnings []string, err error) {
+	results, err := govern.Test(ctx, p.source, p.model)
+	if err != nil {
+		return nil, p.inModel(err)
+	}
+	failed := ""
+	for _, r := range results {
+		if r.Passed {
+			continue
+		}
+		if r.Warn {
+			warnings = append(warnings, "test "+r.Name+" failed: "+r.Message)
+			continue
+		}
+		if failed != "" {
+			failed += "; "
+		}
+		failed += r.Name + ": " + r.Message
+	}
+	if failed != "" {
+		return warnings, fault.New(fault.TestFailed, "model %s: %s", p.model.Name, failed).At(p.model.Where)
+	}
+	return warnings, nil
+}
+
+func (p *prepared) String() string { return fmt.Sprintf("sync %s", p.sync.Name) }

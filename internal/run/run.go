@@ -1,0 +1,438 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"github.com/upwelldata/upwell/internal/connector"
+	"github.com/upwelldata/upwell/internal/deliver"
+	"github.com/upwelldata/upwell/internal/fault"
+	"github.com/upwelldata/upwell/internal/ledger"
+	"github.com/upwelldata/upwell/internal/plan"
+	"github.com/upwelldata/upwell/internal/project"
+)
+
+// RunOptions are how one run is asked for.
+type RunOptions struct {
+	Full     bool
+	Allow    plan.Allow
+	Wait     time.Duration // how long outages and limits are waited for; 0 = 15 minutes
+	Saved    *SavedPlan    // apply exactly this plan
+	Stop     <-chan struct{}
+	Tally    *deliver.Tally
+	OnStatus func(*Record) // called when the run's state changes; may be nil
+}
+
+// DefaultWait is how long a run waits for a destination that is down.
+const DefaultWait = 15 * time.Minute
+
+// execution is one run in progress.
+type execution struct {
+	*prepared
+	o       RunOptions
+	rec     *Record
+	session ledger.Session
+	home    ledger.Home
+	planner *plan.Planner
+	summary *plan.Summary
+}
+
+// Run runs one sync. The record always comes back and says how the run ended; an error means it could not even be recorded.
+func (e *Engine) Run(ctx context.Context, s *project.Sync, o RunOptions) (*Record, error) {
+	return e.record(ctx, s, o, "run", "", func(x *execution) error { return x.begin(ctx, e, s) })
+}
+
+// record wraps a run's work: it has a beginning and an end in the store whatever happens.
+func (e *Engine) record(ctx context.Context, s *project.Sync, o RunOptions, kind, undoes string, work func(*execution) error) (*Record, error) {
+	if o.Wait == 0 {
+		o.Wait = DefaultWait
+	}
+	if o.Tally == nil {
+		o.Tally = &deliver.Tally{}
+	}
+	rec := &Record{ID: ulid.Make().String(), Sync: s.Name, Kind: kind, Undoes: undoes, Status: Reading, StartedAt: e.now().UTC(), Full: o.Full}
+	for a, on := range o.Allow {
+		if on {
+			rec.Allowed = append(rec.Allowed, a)
+		}
+	}
+	slices.Sort(rec.Allowed)
+	if err := e.Store.BeginRun(ctx, rec); err != nil {
+		return rec, err
+	}
+	x := &execution{o: o, rec: rec, home: e.Ledger(s.Name)}
+	x.conclude(work(x))
+	return rec, e.Store.FinishRun(context.WithoutCancel(ctx), rec)
+}
+
+// begin opens the ledger for writing, settles what dead runs left behind, and does the work.
+func (x *execution) begin(ctx context.Context, e *Engine, s *project.Sync) (err error) {
+	if x.session, err = x.home.Begin(ctx, x.rec.ID); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, x.session.Close()) }() // the session may have been replaced by then
+	if err := e.adopt(ctx, s.Name, x.session.Snapshot()); err != nil {
+		return err
+	}
+	if x.prepared, err = e.prepare(ctx, s, x.session.Snapshot()); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, x.prepared.close()) }()
+	if err := x.resumeJobs(ctx); err != nil {
+		return err
+	}
+	return x.run(ctx)
+}
+
+// adopt turns what dead runs left open into open keys. A row whose acknowledgement made it into the ledger is not open.
+func (e *Engine) adopt(ctx context.Context, sync string, snap ledger.Snapshot) error {
+	return e.Store.Adopt(ctx, sync, func(run string, r deliver.IntentRow) (bool, error) {
+		entry, err := snap.Get(ctx, r.Key)
+		if err != nil {
+			return false, err
+		}
+		if entry != nil {
+			return entry.Run >= run, nil
+		}
+		for h, err := range snap.KeyHistory(ctx, r.Key) { // a delete leaves no entry, but history
+			if err != nil {
+				return false, err
+			}
+			return h.Run >= run && h.Outcome == connector.Delivered, nil
+		}
+		return false, nil
+	})
+}
+
+// resumeJobs polls asynchronous jobs an earlier run submitted, before anything is read.
+func (x *execution) resumeJobs(ctx context.Context) error {
+	jobs, err := x.e.Store.Jobs(ctx, x.sync.Name)
+	if err != nil || len(jobs) == 0 {
+		return err
+	}
+	var tally deliver.Tally
+	o := x.delivery(nil)
+	o.Tally = &tally
+	if err := deliver.New(o).Resume(ctx, jobs); err != nil {
+		return err
+	}
+	if err := x.session.Publish(ctx, x.publication(false)); err != nil {
+		return err
+	}
+	if err := x.session.Close(); err != nil {
+		return err
+	}
+	if x.session, err = x.home.Begin(ctx, x.rec.ID); err != nil {
+		return err
+	}
+	x.snap = x.session.Snapshot()
+	x.meta = x.snap.Meta()
+	return x.memories(ctx)
+}
+
+// run reads, plans, delivers and settles.
+func (x *execution) run(ctx context.Context) (err error) {
+	warnings, err := x.tests(ctx)
+	x.rec.Warnings = append(x.rec.Warnings, warnings...)
+	if err != nil {
+		return err
+	}
+	if err := x.generation(ctx); err != nil {
+		return err
+	}
+	stage, err := x.openPrestage(ctx, x.delivery(nil))
+	if err != nil {
+		return err
+	}
+	if stage != nil {
+		defer func() { err = errors.Join(err, stage.stage.Abort(context.WithoutCancel(ctx))) }()
+	}
+	delta, cmp, err := x.readVerified(ctx, stage)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, cmp.Close()) }()
+	x.status(ctx, Planning)
+	if err := x.judge(ctx, delta); err != nil {
+		return err
+	}
+	o := x.delivery(delta)
+	if stage != nil {
+		o.Prestage = &deliver.Prestage{Stage: stage.stage, Op: stage.op}
+	}
+	return x.deliver(ctx, o)
+}
+
+// deliver sends the plan and publishes what it did; the publication is computed when delivery has ended.
+func (x *execution) deliver(ctx context.Context, o deliver.Options) error {
+	return x.deliverWith(ctx, o, x.publication(true))
+}
+
+// generation starts a new ledger generation when the key or the match changed.
+func (x *execution) generation(ctx context.Context) error {
+	if !x.newGeneration() {
+		return nil
+	}
+	x.rec.Warnings = append(x.rec.Warnings, newGenerationWarning)
+	if err := x.session.Close(); err != nil {
+		return err
+	}
+	err := x.home.Reset(ctx)
+	if err != nil {
+		return err
+	}
+	if x.session, err = x.home.Begin(ctx, x.rec.ID); err != nil {
+		return err
+	}
+	return x.restart(x.session.Snapshot())
+}
+
+// readVerified reads the model while every byte of the ledger is checked; both must end well before a request leaves.
+func (x *execution) readVerified(ctx context.Context, stage *prestaged) (ledger.Delta, ledger.Comparison, error) {
+	rctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	verified := make(chan error, 1)
+	go func() {
+		err := x.snap.Verify(rctx)
+		if err != nil {
+			cancel(err)
+		}
+		verified <- err
+	}()
+	stopped := make(chan struct{})
+	go func() {
+		select {
+		case <-x.o.Stop:
+			cancel(fault.New(fault.Cancelled, "interrupted while reading"))
+		case <-rctx.Done():
+		}
+		close(stopped)
+	}()
+	delta, cmp, err := x.read(rctx, x.o.Full, stage, x.o.Tally)
+	verr := <-verified
+	if cause := context.Cause(rctx); cause != nil && !errors.Is(cause, context.Canceled) {
+		err = cause
+	}
+	if err == nil {
+		err = verr
+	}
+	cancel(nil)
+	<-stopped
+	if err != nil && cmp != nil {
+		return nil, nil, errors.Join(err, cmp.Close())
+	}
+	return delta, cmp, err
+}
+
+// judge plans, records invalid rows, closes refusals that no longer stand, and compares with a saved plan.
+func (x *execution) judge(ctx context.Context, delta ledger.Delta) error {
+	x.planner = plan.New(x.definition(x.o.Full))
+	present := map[string]bool{}
+	check := newPlanCheck(x.o.Saved)
+	s, err := x.planner.Summarise(ctx, delta, x.o.Allow, func(it *plan.Item) error {
+		if _, ok := x.refused[string(it.Key)]; ok && it.New != nil && it.Action != plan.Unchanged {
+			present[string(it.Key)] = true
+		}
+		check.see(it)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	x.summary = s
+	x.rec.PlanHash, x.rec.Guards, x.rec.Definition = s.Hash, s.Guards, x.e.Project.DefinitionHash(x.sync.Name)
+	x.rec.Warnings = append(x.rec.Warnings, s.Warnings...)
+	if d := x.mapping.KeyDrift(); d != "" {
+		x.rec.Warnings = append(x.rec.Warnings, d)
+	}
+	c := &x.rec.Counts
+	c.Read, c.Invalid, c.Unchanged, c.Waiting = s.Counts.Read, s.Counts.Invalid, s.Counts.Unchanged, s.Counts.Waiting
+	c.Planned = Planned{Add: s.Counts.Add, Change: s.Counts.Change, Remove: s.Counts.Remove}
+	x.o.Tally.Planned.Store(s.Counts.Add + s.Counts.Change + s.Counts.Remove)
+	if err := check.verdict(x.sync.Name, s.Hash, x.rec.Definition, x.meta.Version, x.e.now()); err != nil {
+		c.Pending = x.o.Tally.Planned.Load()
+		return err
+	}
+	return x.recordRefusals(ctx, present)
+}
+
+func (x *execution) recordRefusals(ctx context.Context, present map[string]bool) error {
+	var gone [][]byte
+	for k := range x.refused {
+		if !present[k] && !x.isPerson(k) {
+			gone = append(gone, []byte(k))
+		}
+	}
+	if len(gone) > 0 {
+		if err := x.e.Store.Gone(ctx, x.sync.Name, gone); err != nil {
+			return err
+		}
+	}
+	rows := make([]Refused, 0, len(x.summary.Refusals))
+	for _, r := range x.summary.Refusals {
+		rows = append(rows, Refused{
+			Sync: x.sync.Name, Key: keyBytes(r.Key), Kind: "invalid", Code: r.Invalid.Code, Field: r.Invalid.Field, Message: r.Invalid.Message,
+			FirstSeen: x.e.now(), LastSeen: x.e.now(), Run: x.rec.ID,
+		})
+	}
+	return x.e.Store.Invalidate(ctx, x.sync.Name, x.rec.ID, rows)
+}
+
+func (x *execution) isPerson(key string) bool { _, ok := x.dirty[key]; return ok }
+
+// delivery gives the options of this run's delivery. delta nil: nothing planned yet.
+func (x *execution) delivery(delta ledger.Delta) deliver.Options {
+	o := deliver.Options{
+		Dest: x.dest.Destination, Spec: x.dest.spec, Object: x.dest.object, Sync: x.sync, Shape: x.shape(), RunID: x.rec.ID,
+		Generation: x.meta.Generation, Gate: x.dest.gate, Ledger: x.session,
+		Journal:   x.e.Store.Journal(x.sync.Name, x.rec.ID, x.e.Project.MappingHash(x.sync.Name)),
+		NotBefore: x.until, Wait: x.o.Wait, Stop: x.o.Stop, Tally: x.o.Tally,
+	}
+	if delta != nil {
+		o.Planned = x.summary.ByOp
+		o.Withheld = x.summary.Withholds
+		o.Items = func(ctx context.Context) iter.Seq2[*plan.Item, error] { return x.planner.Walk(ctx, delta) }
+	}
+	return o
+}
+
+// deliverWith sends the plan, publishes the ledger and accounts for every row.
+func (x *execution) deliverWith(ctx context.Context, o deliver.Options, p ledger.Publication) error {
+	x.status(ctx, Delivering)
+	before, throttledBefore := x.dest.gate.Stats()
+	d := deliver.New(o)
+	derr := d.Run(ctx)
+	x.status(ctx, Settling)
+	sctx := context.WithoutCancel(ctx)
+	if derr != nil || len(x.summary.Held()) > 0 {
+		p.Complete, p.NullKeys = x.meta.Complete, x.meta.NullKeys
+	}
+	perr := x.session.Publish(sctx, p)
+	if perr == nil {
+		perr = d.Published(sctx)
+	}
+	t, c := x.o.Tally, &x.rec.Counts
+	c.Delivered, c.Unconfirmed, c.Skipped, c.Rejected = t.Delivered.Load(), t.Unconfirmed.Load(), t.Skipped.Load(), t.Rejected.Load()
+	c.Unknown, c.Withheld, c.Pending = t.Unknown.Load(), t.Withheld.Load(), t.Pending.Load()
+	requests, throttled := x.dest.gate.Stats()
+	x.rec.Requests, x.rec.Retries, x.rec.ThrottledSeconds = requests-before, t.Retries.Load(), (throttled - throttledBefore).Seconds()
+	if derr != nil || perr != nil {
+		if derr == nil {
+			derr = perr
+		}
+		return derr
+	}
+	if x.state.RemovalsHeld || x.state.AdoptNext {
+		x.state.RemovalsHeld, x.state.AdoptNext = false, false
+		if err := x.e.Store.SetSyncState(sctx, x.sync.Name, x.state); err != nil {
+			return err
+		}
+	}
+	return c.balanced()
+}
+
+// balanced asserts Invariant 6 on every run.
+func (c Counts) balanced() error {
+	planned := c.Planned.Add + c.Planned.Change + c.Planned.Remove
+	if c.Read != c.Invalid+c.Unchanged+c.Waiting+c.Planned.Add+c.Planned.Change {
+		return fault.New(fault.AccountingBroken, "read %d rows but accounted for %d", c.Read, c.Invalid+c.Unchanged+c.Waiting+c.Planned.Add+c.Planned.Change)
+	}
+	if got := c.Delivered + c.Skipped + c.Rejected + c.Unknown + c.Withheld + c.Pending; got != planned {
+		return fault.New(fault.AccountingBroken, "planned %d rows but accounted for %d", planned, got)
+	}
+	return nil
+}
+
+func (x *execution) publication(complete bool) ledger.Publication {
+	p := ledger.Publication{
+		KeyColumns: x.model.Key, KeyKinds: x.mapping.KeyKinds(), MatchFields: x.mapping.MatchFields(),
+		Mapping: x.e.Project.MappingHash(x.sync.Name), Complete: complete, NullKeys: x.meta.NullKeys,
+	}
+	if x.summary != nil && complete {
+		p.NullKeys = x.summary.NullKeys
+	}
+	return p
+}
+
+func (x *execution) status(ctx context.Context, s Status) {
+	x.rec.Status = s
+	if err := x.e.Store.SetStatus(ctx, x.rec.ID, s); err != nil {
+		x.rec.Warnings = append(x.rec.Warnings, fmt.Sprintf("the run's state could not be recorded: %v", err))
+	}
+	if x.o.OnStatus != nil {
+		x.o.OnStatus(x.rec)
+	}
+}
+
+// conclude gives the run its final state.
+func (x *execution) conclude(err error) {
+	r := x.rec
+	r.FinishedAt = time.Now().UTC()
+	c := r.Counts
+	switch {
+	case err != nil:
+		r.Error = summarise(err)
+		r.Status = Failed
+		switch r.Error.GetClass() {
+		case fault.ClassCancelled:
+			r.Status = Cancelled
+		case fault.ClassHeld:
+			r.Status = Held
+		case fault.ClassTransient, fault.ClassThrottled, fault.ClassQuota, fault.ClassAuth, fault.ClassConfig, fault.ClassRow, fault.ClassBatchRefused,
+			fault.ClassEnvironment, fault.ClassSource, fault.ClassBug:
+		}
+	case x.summary != nil && len(x.summary.Held()) > 0:
+		r.Status = Held
+		r.Error = heldBy(x.summary.Held())
+	case c.Rejected+c.Invalid+c.Unknown > 0:
+		r.Status = Partial
+	default:
+		r.Status = Succeeded
+	}
+}
+
+// summarise makes one fault of several.
+func summarise(err error) *fault.Error {
+	var list fault.List
+	if errors.As(err, &list) && len(list) > 0 {
+		first := *list[0]
+		if len(list) > 1 {
+			first.Message += fmt.Sprintf(" (and %d more problems: `upwell check --connect` lists them)", len(list)-1)
+		}
+		return &first
+	}
+	if errors.Is(err, context.Canceled) {
+		return fault.New(fault.Cancelled, "interrupted")
+	}
+	return fault.As(err)
+}
+
+func heldBy(gs []plan.Guard) *fault.Error {
+	var parts []string
+	allow := map[string]bool{}
+	for _, g := range gs {
+		parts = append(parts, fmt.Sprintf("%s is %s, the limit is %s (%d rows withheld)", g.Guard, g.Value, g.Limit, g.Count))
+		switch g.Guard {
+		case "max_changed":
+			allow["changed"] = true
+		case "allow_empty":
+			allow["empty"] = true
+		default:
+			allow["removed"] = true
+		}
+	}
+	var reasons []string
+	for a := range allow {
+		reasons = append(reasons, a)
+	}
+	slices.Sort(reasons)
+	return fault.New(fault.GuardHeld, "%s", strings.Join(parts, "; ")).
+		WithFix("look at `upwell plan`; if it is right, run with --allow %s", strings.Join(reasons, ","))
+}

@@ -1,0 +1,321 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+
+	"github.com/upwelldata/upwell/internal/connector"
+	"github.com/upwelldata/upwell/internal/deliver"
+	"github.com/upwelldata/upwell/internal/fault"
+	"github.com/upwelldata/upwell/internal/ledger"
+	"github.com/upwelldata/upwell/internal/plan"
+	"github.com/upwelldata/upwell/internal/project"
+	"github.com/upwelldata/upwell/internal/row"
+)
+
+// UndoResult is what undoing a run would do, or did.
+type UndoResult struct {
+	Of      *Record
+	Summary *plan.Summary
+	Skipped []UndoSkip // a sample; SkippedBy counts all
+	// SkippedBy counts keys that are left alone, by reason.
+	SkippedBy map[string]int64
+}
+
+// UndoSkip is a key an undo leaves alone.
+type UndoSkip struct {
+	Key    []row.Value
+	Reason string
+}
+
+const sampledSkips = 50
+
+// undoing is one undo being planned: a shape made of what the run wrote, and the inverse of every change.
+type undoing struct {
+	*execution
+	of     *Record
+	force  bool
+	fields []string
+	byName map[string]int
+	result *UndoResult
+}
+
+// UndoPlan says what undoing a run would do; it changes nothing.
+func (e *Engine) UndoPlan(ctx context.Context, of *Record, force bool, allow plan.Allow) (res *UndoResult, err error) {
+	s, err := e.undoable(of)
+	if err != nil {
+		return nil, err
+	}
+	snap, err := e.Ledger(s.Name).Snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, snap.Close()) }()
+	p, err := e.prepareUndo(ctx, s, snap)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, p.close()) }()
+	u := &undoing{execution: &execution{prepared: p, rec: &Record{}}, of: of, force: force}
+	if err := u.plan(ctx, allow); err != nil {
+		return nil, err
+	}
+	return u.result, nil
+}
+
+func (e *Engine) undoable(of *Record) (*project.Sync, error) {
+	s, ok := e.Project.Syncs[of.Sync]
+	if !ok {
+		return nil, fault.New(fault.UndoNotPossible, "the sync %s is no longer in the project", of.Sync)
+	}
+	if !of.Status.Ended() {
+		return nil, fault.New(fault.UndoNotPossible, "run %s has not ended", of.ID)
+	}
+	return s, nil
+}
+
+// prepareUndo opens the destination only: the model has no say in an undo.
+func (e *Engine) prepareUndo(ctx context.Context, s *project.Sync, snap ledger.Snapshot) (*prepared, error) {
+	p := &prepared{e: e, sync: s, model: e.Project.Models[s.Model], snap: snap, meta: snap.Meta()}
+	var err error
+	p.dest, err = e.connect(ctx, s)
+	return p, err
+}
+
+// Undo restores the values a run replaced, as a run of its own; the sync's schedule is paused afterwards.
+func (e *Engine) Undo(ctx context.Context, of *Record, force bool, o RunOptions) (*Record, *UndoResult, error) {
+	s, err := e.undoable(of)
+	if err != nil {
+		return nil, nil, err
+	}
+	var u *undoing
+	rec, err := e.executeUndo(ctx, s, of, o, func(x *execution) error {
+		u = &undoing{execution: x, of: of, force: force}
+		return u.run(ctx)
+	})
+	if u == nil {
+		return rec, nil, err
+	}
+	return rec, u.result, err
+}
+
+func (e *Engine) executeUndo(ctx context.Context, s *project.Sync, of *Record, o RunOptions, work func(*execution) error) (*Record, error) {
+	return e.record(ctx, s, o, "undo", of.ID, func(x *execution) (err error) {
+		if x.session, err = x.home.Begin(ctx, x.rec.ID); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, x.session.Close()) }()
+		snap := x.session.Snapshot()
+		if err := e.adopt(ctx, s.Name, snap); err != nil {
+			return err
+		}
+		if x.prepared, err = e.prepareUndo(ctx, s, snap); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, x.prepared.close()) }()
+		if err := snap.Verify(ctx); err != nil {
+			return err
+		}
+		return work(x)
+	})
+}
+
+func (u *undoing) run(ctx context.Context) error {
+	if err := u.plan(ctx, u.o.Allow); err != nil {
+		return err
+	}
+	s := u.result.Summary
+	u.summary = s
+	u.rec.PlanHash, u.rec.Guards = s.Hash, s.Guards
+	c := &u.rec.Counts
+	c.Read, c.Planned = s.Counts.Read, Planned{Add: s.Counts.Add, Change: s.Counts.Change, Remove: s.Counts.Remove}
+	for reason, n := range u.result.SkippedBy {
+		u.rec.Warnings = append(u.rec.Warnings, fmt.Sprintf("%d rows left alone: %s", n, reason))
+	}
+	slices.Sort(u.rec.Warnings)
+	u.state.Paused = "undone by run " + u.rec.ID + "; the model still says the other thing"
+	if err := u.e.Store.SetSyncState(ctx, u.sync.Name, u.state); err != nil {
+		return err
+	}
+	o := deliver.Options{
+		Dest: u.dest.Destination, Spec: u.dest.spec, Object: u.dest.object, Sync: u.sync, Shape: u.shape(), RunID: u.rec.ID,
+		Generation: u.meta.Generation, Gate: u.dest.gate, Ledger: u.session,
+		Journal: u.e.Store.Journal(u.sync.Name, u.rec.ID, ""), Wait: u.o.Wait, Stop: u.o.Stop, Tally: u.o.Tally,
+		Planned: s.ByOp, Withheld: s.Withholds, Items: u.items,
+	}
+	return u.deliverWith(ctx, o, ledger.Publication{
+		KeyColumns: u.meta.KeyColumns, KeyKinds: u.meta.KeyKinds, MatchFields: u.meta.MatchFields, Mapping: u.meta.Mapping,
+		NullKeys: u.meta.NullKeys, Complete: u.meta.Complete,
+	})
+}
+
+// shape is made of the fields the run wrote, with the kinds the object declares.
+func (u *undoing) shape() deliver.Shape {
+	kind := func(name string) row.Kind {
+		for _, f := range u.dest.object.Fields {
+			if f.Name == name {
+				return f.Kind
+			}
+		}
+		return row.Absent
+	}
+	s := deliver.Shape{Fields: u.fields, MatchFields: u.meta.MatchFields, CreateOnly: make([]bool, len(u.fields)), Lookups: make([]*project.Lookup, len(u.fields))}
+	for _, f := range u.fields {
+		s.Kinds = append(s.Kinds, kind(f))
+	}
+	for i, f := range s.MatchFields {
+		k := kind(f)
+		if k == row.Absent && i < len(u.meta.KeyKinds) {
+			k = u.meta.KeyKinds[i]
+		}
+		s.MatchKinds = append(s.MatchKinds, k)
+	}
+	return s
+}
+
+// plan walks the run's history once for its fields and once to count and judge.
+func (u *undoing) plan(ctx context.Context, allow plan.Allow) error {
+	u.byName = map[string]int{}
+	for h, err := range u.snap.RunHistory(ctx, u.of.ID) {
+		if err != nil {
+			return err
+		}
+		for _, f := range h.Fields {
+			if _, ok := u.byName[f]; !ok {
+				u.byName[f] = len(u.fields)
+				u.fields = append(u.fields, f)
+			}
+		}
+	}
+	u.result = &UndoResult{Of: u.of, SkippedBy: map[string]int64{}}
+	u.planner = plan.New(plan.Definition{
+		Sync: u.sync, Object: u.dest.object, Fields: u.fields, MatchFields: u.meta.MatchFields, CreateOnly: make([]bool, len(u.fields)),
+		Hash: "undo " + u.of.ID, Meta: u.meta, Now: u.e.now(),
+	})
+	var err error
+	u.result.Summary, err = u.planner.SummariseItems(u.items(ctx), allow)
+	return err
+}
+
+// items yields the inverse of every change of the run.
+func (u *undoing) items(ctx context.Context) iter.Seq2[*plan.Item, error] {
+	counting := u.result.Summary == nil
+	return func(yield func(*plan.Item, error) bool) {
+		for h, err := range u.snap.RunHistory(ctx, u.of.ID) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			now, err := u.snap.Get(ctx, h.Key)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			it, why := u.inverse(h, now)
+			if why != "" {
+				if counting {
+					u.skip(h.Key, why)
+				}
+				continue
+			}
+			if it != nil && !yield(it, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (u *undoing) skip(key []byte, why string) {
+	u.result.SkippedBy[why]++
+	if len(u.result.Skipped) < sampledSkips {
+		vals, _ := row.ParseKey(key) //nolint:errcheck // keys were made by AppendKey
+		u.result.Skipped = append(u.result.Skipped, UndoSkip{Key: vals, Reason: why})
+	}
+}
+
+// inverse gives the operation that restores what one change replaced, or why there is none.
+func (u *undoing) inverse(h ledger.History, now *ledger.Entry) (*plan.Item, string) {
+	if h.Outcome != connector.Delivered {
+		return nil, ""
+	}
+	if now != nil && now.Run != u.of.ID && !u.force {
+		return nil, "changed by a later run"
+	}
+	gone := h.Op == connector.OpDelete || h.Op == connector.OpDrop
+	it := &plan.Item{Hash: row.KeyHash(u.meta.Seed, h.Key), Key: h.Key, Old: now}
+	if now != nil {
+		it.RemoteID, it.Match = now.RemoteID, now.Match
+	}
+	if !h.Known && !gone {
+		return u.inverseOfNew(h, it, now)
+	}
+	values := make([]row.Value, len(u.fields))
+	restored := false
+	for i, f := range h.Fields {
+		if h.Old[i].IsAbsent() {
+			continue
+		}
+		values[u.byName[f]], restored = h.Old[i], true
+	}
+	switch {
+	case gone && now != nil:
+		return nil, "the record exists again"
+	case gone && len(h.PrevMatch) == 0:
+		return nil, "what it deleted is not known"
+	case !restored && !gone && (len(h.PrevMatch) == 0 || sameMatch(h.PrevMatch, it.Match)):
+		return nil, "the values before are not known"
+	}
+	it.Values = values
+	rec := &ledger.Record{Key: h.Key, Hash: it.Hash, Match: h.PrevMatch, Values: values}
+	if now != nil {
+		rec.MatchID = now.MatchID
+	}
+	it.New = rec
+	switch {
+	case gone:
+		it.Action, it.Op, it.Match, it.MayCreate = plan.Add, u.createOp(), h.PrevMatch, true
+	default:
+		it.Action, it.Op = plan.Change, u.changeOp()
+		if len(h.PrevMatch) > 0 && !sameMatch(h.PrevMatch, it.Match) {
+			it.Move, it.Op = h.PrevMatch, connector.OpUpdate
+		} else {
+			rec.Match = it.Match
+		}
+	}
+	return it, ""
+}
+
+// inverseOfNew removes a record the run created; one it only may have created stays.
+func (u *undoing) inverseOfNew(h ledger.History, it *plan.Item, now *ledger.Entry) (*plan.Item, string) {
+	_, can := u.dest.object.Ops[connector.OpDelete]
+	switch {
+	case now == nil:
+		return nil, "the record is gone already"
+	case h.Created != connector.Yes:
+		return nil, "the tool did not say that the run created the record, and the values before are not known"
+	case !can:
+		return nil, u.dest.object.Name + " cannot be deleted"
+	}
+	it.Action, it.Op = plan.Remove, connector.OpDelete
+	it.Values = make([]row.Value, len(u.fields))
+	return it, ""
+}
+
+func (u *undoing) changeOp() connector.Op {
+	if _, ok := u.dest.object.Ops[connector.OpUpdate]; ok {
+		return connector.OpUpdate
+	}
+	return connector.OpUpsert
+}
+
+func (u *undoing) createOp() connector.Op {
+	if _, ok := u.dest.object.Ops[connector.OpUpsert]; ok {
+		return connector.OpUpsert
+	}
+	return connector.OpInsert
+}
+
+func sameMatch(a, b []row.Value) bool { return slices.EqualFunc(a, b, row.Value.Equal) }
