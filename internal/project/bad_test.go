@@ -119,7 +119,7 @@ var bad = []struct {
 	{"an accepted value twice", testOf("  - accepted_values: {column: a, values: [1, 1.0]}"), fault.ProjectDuplicate, "twice"},
 	{"a row count below zero", testOf("  - row_count: {min: -1}"), fault.ProjectValue, "at least 0"},
 	{"an SQL test without query", testOf("  - sql: {name: a}"), fault.ProjectMissing, "`query`"},
-	{"the same test twice", testOf("  - not_null: [a]", "  - not_null: a"), fault.ProjectDuplicate, "not_null(a)"},
+	{"the same test twice", testOf("  - not_null: [a]", "  - not_null: a"), fault.ProjectDuplicate, "the same `not_null` test"},
 
 	// syncs
 	{"a misspelt key in a sync", "syncs:\n  x:\n    model: m\n    destinaton: hook\n    destination: hook\n", fault.ProjectUnknownKey, "did you mean `destination`?"},

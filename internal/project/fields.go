@@ -24,7 +24,7 @@ func (l *loader) matchFields(n *node, what string) []MatchField {
 			continue
 		}
 		if other, dup := columns[c]; dup {
-			l.fail(fault.ProjectDuplicate, p.value.at, "reading %s: column %s stands for `%s` already", what, tick(c), other).WithFix("match each column once")
+			l.fail(fault.ProjectDuplicate, p.value.at, "reading %s: column %s stands for `%s` already", what, p.value.shown(c), other).WithFix("match each column once")
 			continue
 		}
 		columns[c] = p.key

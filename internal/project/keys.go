@@ -149,9 +149,9 @@ var sqlTestKeys = shape{
 var testKeys = shape{
 	{name: "not_null", doc: "No value of these columns is null.", value: textList()},
 	{name: "unique", doc: "No two rows have the same values in these columns.", value: textList()},
-	{name: "accepted_range", doc: "Every value of the column lies in the range.", value: rangeKeys.object()},
+	{name: "accepted_range", doc: "Every value of the column lies in the range.", value: rangeKeys.anyOf("min", "max")},
 	{name: "accepted_values", doc: "Every value of the column is one of these.", value: valuesKeys.object()},
-	{name: "row_count", doc: "The model has so many rows.", value: countKeys.object()},
+	{name: "row_count", doc: "The model has so many rows.", value: countKeys.anyOf("min", "max")},
 	{name: "sql", doc: "Fails when the query returns rows.", value: sqlTestKeys.object()},
 	{name: "severity", doc: "error (default) holds the sync, warn only says so.", value: choice("error", "warn")},
 }
@@ -166,7 +166,7 @@ var modelKeys = shape{
 	{name: "dbt", doc: "A model of the dbt manifest.", value: exactText()},
 	{name: "key", doc: "The columns that name a row: one, or a list.", value: textList(), required: true},
 	{name: "columns", doc: "What is known of columns.", value: mapOf(nullable(columnKeys.object()))},
-	{name: "tests", doc: "What must hold before anything is sent.", value: schema{"type": []string{"array", "null"}, "items": oneKeyOf(testKeys, "severity")}},
+	{name: "tests", doc: "What must hold before anything is sent.", value: schema{"type": []string{"array", "null"}, "items": testKeys.oneOf("not_null", "unique", "accepted_range", "accepted_values", "row_count", "sql")}},
 }
 
 var lookupKeys = shape{
@@ -207,10 +207,10 @@ var syncKeys = shape{
 	{name: "destination", doc: "The destination.", value: exactText(), required: true},
 	{name: "object", doc: "What is written there: Account, contacts, list:VIP, a table.", value: exactText()},
 	{name: "mode", doc: "upsert (default), update only, insert only, append events, or mirror = upsert and delete what left the model.", value: choice(modes...)},
-	{name: "match", doc: "Destination fields that identify the record, and the model columns they equal.", value: mapOf(exactText())},
-	{name: "fields", doc: "Destination fields, and the model columns or constants or expressions they get.", value: mapOf(schema{"anyOf": []any{exactText(), oneKeyOf(fieldKeys, "null", "write")}})},
+	{name: "match", doc: "Destination fields that identify the record, and the model columns they equal.", value: filled(mapOf(exactText()))},
+	{name: "fields", doc: "Destination fields, and the model columns or constants or expressions they get.", value: mapOf(schema{"anyOf": []any{exactText(), fieldKeys.oneOf("column", "value", "cel", "lookup")}})},
 	{name: "removed", doc: "What happens to records whose row left the model: keep (default), delete, clear.", value: choice(removals...)},
-	{name: "schedule", doc: "When it runs: exactly one of every, cron, continuous, after. Without it the sync is manual.", value: scheduleKeys.object()},
+	{name: "schedule", doc: "When it runs: exactly one of every, cron, continuous, after. Without it the sync is manual.", value: nullable(scheduleKeys.oneOf("every", "cron", "continuous", "after"))},
 	{name: "on_exists", doc: "Insert mode: what a record that exists does: reject (default) or skip the row.", value: choice("reject", "skip")},
 	{name: "on_match_change", doc: "Where a record cannot be moved: reject (default) the row, or create a new record.", value: choice("reject", "create")},
 	{name: "at_most_once", doc: "Never repeat an operation whose outcome is unknown. Default false.", value: boolValue()},
@@ -265,19 +265,21 @@ var projectKeys = shape{
 func nullable(s schema) schema { s["type"] = []string{"object", "null"}; return s }
 func filled(s schema) schema   { s["minProperties"] = 1; return s }
 
-// oneKeyOf is a mapping with exactly one of the shape's keys, beside those that may always stand.
-func oneKeyOf(s shape, beside ...string) schema {
-	out := s.object()
-	var one []any
-	for _, k := range s {
-		free := false
-		for _, b := range beside {
-			free = free || b == k.name
-		}
-		if !free {
-			one = append(one, schema{"required": []string{k.name}})
-		}
+// oneOf is a mapping with these keys, exactly one of those named among them.
+func (s shape) oneOf(names ...string) schema {
+	one := make([]any, len(names))
+	for i, n := range names {
+		one[i] = schema{"required": []string{n}}
 	}
+	out := s.object()
 	out["oneOf"] = one
+	return out
+}
+
+// anyOf is a mapping with these keys, at least one of those named among them.
+func (s shape) anyOf(names ...string) schema {
+	out := s.oneOf(names...)
+	out["anyOf"] = out["oneOf"]
+	delete(out, "oneOf")
 	return out
 }

@@ -186,7 +186,7 @@ func (l *loader) head(start fault.Where, docs []*node, broken bool) {
 	if len(docs) > 0 {
 		doc = docs[0]
 	}
-	if doc == nil || doc.find("version") == nil {
+	if doc == nil || doc.kind == isMap && doc.find("version") == nil {
 		l.fail(fault.ProjectMissing, start, "reading the project: key `version` is missing").WithFix("add `version: 1` at the top of %s", File)
 	}
 	if n := doc.find("name"); n != nil {
@@ -245,8 +245,8 @@ func (l *loader) section(name string, n *node) {
 	}
 }
 
-// refer checks that a name is defined.
-func (l *loader) refer(section, name string, at fault.Where, what string) bool {
+// refer checks that a name, read from n, is defined.
+func (l *loader) refer(section, name string, n *node, what string) bool {
 	if _, ok := l.defined[section][name]; ok {
 		return true
 	}
@@ -256,11 +256,11 @@ func (l *loader) refer(section, name string, at fault.Where, what string) bool {
 	}
 	slices.Sort(names)
 	one := strings.TrimSuffix(section, "s")
-	otherwise := "define " + one + " `" + name + "`"
+	otherwise := "define " + one + " " + n.shown(name)
 	if len(names) > 0 && len(names) <= 10 {
 		otherwise += ", or use one of " + words(names)
 	}
-	l.fail(fault.ProjectReference, at, "reading %s: there is no %s %s", what, one, tick(name)).WithFix("%s", didYouMean(name, names, "%s", otherwise))
+	l.fail(fault.ProjectReference, n.at, "reading %s: there is no %s %s", what, one, n.shown(name)).WithFix("%s", didYouMean(name, names, "%s", otherwise))
 	return false
 }
 

@@ -23,7 +23,7 @@ func (l *loader) model(name string, p pair) {
 	m.Owner, _ = l.text(n.find("owner"), of("owner", what))
 	if s, ok := l.text(n.find("source"), of("source", what)); ok {
 		m.Source = s
-		l.refer("sources", s, n.find("source").at, what)
+		l.refer("sources", s, n.find("source"), what)
 	}
 	m.Key = l.texts(n.find("key"), of("key", what))
 	l.origin(m, n, p.keyAt, what)

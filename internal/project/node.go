@@ -73,6 +73,22 @@ func (n *node) show() string {
 	}
 }
 
+// shown gives a word read from the node, or from a list that is the node, for a message: a word that came out of a reference is
+// shown as the reference.
+func (n *node) shown(word string) string {
+	for _, item := range append([]*node{n}, n.items...) {
+		if item.scalar() && item.text == word {
+			return tick(word)
+		}
+	}
+	for _, item := range append([]*node{n}, n.items...) {
+		if item.scalar() && strings.Contains(item.text, "${") {
+			return tick(item.text)
+		}
+	}
+	return "the name"
+}
+
 // tick quotes a word of the project file for a message.
 func tick(s string) string {
 	s = strings.Join(strings.Fields(s), " ")

@@ -30,7 +30,7 @@ func (l *loader) policy(n *node) {
 	if !l.object(n, n.at, what, policyKeys) {
 		return
 	}
-	if name, ok := l.text(n.find("name"), of("name", what)); ok {
+	if name, ok := l.raw(n.find("name"), of("name", what)); ok {
 		p.Name = name
 		l.name(name, "policy", n.find("name").at)
 		for _, other := range l.p.Policies {
@@ -51,10 +51,10 @@ func (l *loader) policy(n *node) {
 			l.fail(fault.ProjectValue, d.at, "reading %s: the mapping is empty", at).WithFix("leave `destinations` out for a policy that holds everywhere")
 		}
 		for _, name := range p.Destinations {
-			l.refer("destinations", name, d.find("names").at, what)
+			l.refer("destinations", name, d.find("names"), what)
 		}
 		for _, tag := range p.DestTags {
-			l.tagKnown(tag, l.destinationTags(), d.find("tags").at, "destination", what)
+			l.tagKnown(tag, l.destinationTags(), d.find("tags"), "destination", what)
 		}
 	}
 	if w := n.find("when"); w != nil {
@@ -98,16 +98,16 @@ func (l *loader) effect(p *Policy, n *node, what string) {
 	p.ColumnTags = l.texts(v.find("column_tags"), of("column_tags", at))
 	p.Models = l.texts(v.find("models"), of("models", at))
 	for _, m := range p.Models {
-		l.refer("models", m, v.find("models").at, what)
+		l.refer("models", m, v.find("models"), what)
 	}
 	for _, tag := range p.ColumnTags {
-		l.tagKnown(tag, l.columnTags(), v.find("column_tags").at, "column", what)
+		l.tagKnown(tag, l.columnTags(), v.find("column_tags"), "column", what)
 	}
 }
 
-func (l *loader) tagKnown(tag string, known []string, at fault.Where, thing, what string) {
+func (l *loader) tagKnown(tag string, known []string, n *node, thing, what string) {
 	if !slices.Contains(known, tag) {
-		l.warn(fault.ProjectUngoverned, at, "reading %s: no %s has the tag %s, so the policy covers nothing by it", what, thing, tick(tag)).
+		l.warn(fault.ProjectUngoverned, n.at, "reading %s: no %s has the tag %s, so the policy covers nothing by it", what, thing, n.shown(tag)).
 			WithFix("%s", didYouMean(tag, known, "give the tag to a %s, or remove it here", thing))
 	}
 }

@@ -40,17 +40,26 @@ func (l *loader) object(n *node, at fault.Where, what string, s shape) bool {
 		return false
 	}
 	names := s.names()
-	for _, p := range n.pairs {
-		if !slices.Contains(names, p.key) {
-			l.unknownKey(p, what, names)
-		}
-	}
+	meant := l.unknownKeys(n, what, names)
 	for _, k := range s {
-		if k.required && n.find(k.name) == nil {
+		if k.required && n.find(k.name) == nil && !meant[k.name] {
 			l.fail(fault.ProjectMissing, at, "reading %s: key `%s` is missing", what, k.name).WithFix("%s", addKey(k.name, k.doc))
 		}
 	}
 	return true
+}
+
+// unknownKeys reports every key that is not one of names. It answers the keys they were probably meant to be: those are not
+// reported again as missing.
+func (l *loader) unknownKeys(n *node, what string, names []string) map[string]bool {
+	meant := map[string]bool{}
+	for _, p := range n.pairs {
+		if !slices.Contains(names, p.key) {
+			l.unknownKey(p, what, names)
+			meant[Suggest(p.key, names)] = true
+		}
+	}
+	return meant
 }
 
 func (l *loader) unknownKey(p pair, what string, names []string) {

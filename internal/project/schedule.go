@@ -79,12 +79,16 @@ func (l *loader) cron(n *node, what string) string {
 		l.fail(fault.ProjectValue, n.at, "reading %s: a time zone cannot stand in the expression", what).WithFix("use the key `timezone`")
 		return ""
 	case strings.HasPrefix(text, "@every"):
-		l.fail(fault.ProjectValue, n.at, "reading %s: %s is an interval", what, n.show()).WithFix("write `every: %s`", strings.TrimSpace(strings.TrimPrefix(text, "@every")))
+		l.fail(fault.ProjectValue, n.at, "reading %s: %s is an interval", what, n.show()).WithFix("write `every: %s`", strings.TrimSpace(strings.TrimPrefix(n.text, "@every")))
 		return ""
 	}
 	parsed, err := cronParser.Parse(text)
 	if err != nil {
-		f := l.fail(fault.ProjectValue, n.at, "reading %s: %s is no cron expression: %v", what, n.show(), err).
+		why := ": " + err.Error()
+		if text != strings.TrimSpace(n.text) {
+			why = "" // the parser quotes what a reference gave
+		}
+		f := l.fail(fault.ProjectValue, n.at, "reading %s: %s is no cron expression%s", what, n.show(), why).
 			WithFix("write five fields: minute, hour, day of month, month, day of week")
 		if len(strings.Fields(text)) == 6 {
 			f.WithFix("leave out the seconds: five fields, from minute to day of week")
@@ -130,7 +134,7 @@ func (l *loader) after(s *Schedule, n *node, what string) {
 	for _, item := range items {
 		if item.scalar() && item.kind != isNull && item.text != "" {
 			if r := l.resolve(item, what); !r.missing {
-				l.refer("syncs", r.text, item.at, what)
+				l.refer("syncs", r.text, item, what)
 			}
 		}
 	}

@@ -14,7 +14,7 @@ import (
 // describes one file; what spans files (references, names defined twice) only Load can check.
 func Schema(reg Registry) ([]byte, error) {
 	defs := schema{
-		"model": modelKeys.object(), "sync": syncKeys.object(), "policy": oneKeyOf(policyKeys, "name", "destinations", "when"),
+		"model": modelKeys.oneOf("sql", "sql_file", "table", "dbt"), "sync": syncKeys.object(), "policy": policyKeys.oneOf(effects...),
 	}
 	sources, destinations := reg.Types()
 	values := map[string]schema{

@@ -126,12 +126,9 @@ func (l *loader) settings(n *node, at fault.Where, what, prefix string, specs []
 	for _, s := range specs {
 		names = append(names, s.Name)
 	}
+	meant := map[string]bool{}
 	if n != nil {
-		for _, p := range n.pairs {
-			if !slices.Contains(names, p.key) {
-				l.unknownKey(p, what, names)
-			}
-		}
+		meant = l.unknownKeys(n, what, names)
 	}
 	for _, s := range specs {
 		if slices.Contains(common, s.Name) {
@@ -139,7 +136,7 @@ func (l *loader) settings(n *node, at fault.Where, what, prefix string, specs []
 		}
 		v := n.find(s.Name)
 		if v == nil || v.kind == isNull {
-			if n != nil && s.Required {
+			if n != nil && s.Required && !meant[s.Name] {
 				l.fail(fault.ProjectMissing, at, "reading %s: key `%s` is missing", what, s.Name).WithFix("%s", addKey(s.Name, s.Doc))
 			}
 			if s.Default != "" {

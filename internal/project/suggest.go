@@ -10,7 +10,7 @@ import (
 func Suggest(word string, candidates []string) string {
 	sorted := append([]string(nil), candidates...)
 	sort.Strings(sorted)
-	best, least := "", len([]rune(word))/3+1
+	best, least, apart := "", len([]rune(word))/3+1, 0
 	plain := plainWord(word)
 	if plain == "" || len(word) > 200 {
 		return ""
@@ -21,8 +21,9 @@ func Suggest(word string, candidates []string) string {
 		if len(plain) >= 4 && len(p) >= 4 && (strings.HasPrefix(p, plain) || strings.HasPrefix(plain, p)) {
 			d = min(d, 1)
 		}
-		if d < least && d < len([]rune(p)) {
-			best, least = c, d
+		// Of equally near words the one of the same length: two letters swapped is the commoner slip.
+		if gap := max(len(p), len(plain)) - min(len(p), len(plain)); d < len([]rune(p)) && (d < least || d == least && best != "" && gap < apart) {
+			best, least, apart = c, d, gap
 		}
 	}
 	if best == word {

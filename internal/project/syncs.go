@@ -28,7 +28,7 @@ func (l *loader) sync(name string, p pair) {
 	s.Owner, _ = l.text(n.find("owner"), of("owner", what))
 	if m, ok := l.text(n.find("model"), of("model", what)); ok {
 		s.Model = m
-		l.refer("models", m, n.find("model").at, what)
+		l.refer("models", m, n.find("model"), what)
 	}
 	spec, known := l.syncDestination(s, n, what)
 	if o, ok := l.text(n.find("object"), of("object", what)); ok {
@@ -64,7 +64,7 @@ func (l *loader) syncDestination(s *Sync, n *node, what string) (connector.Spec,
 		return connector.Spec{}, false
 	}
 	s.Destination = d
-	if !l.refer("destinations", d, n.find("destination").at, what) || l.p.Destinations[d] == nil {
+	if !l.refer("destinations", d, n.find("destination"), what) || l.p.Destinations[d] == nil {
 		return connector.Spec{}, false
 	}
 	return l.reg.DestinationSpec(l.p.Destinations[d].Type)

@@ -21,7 +21,7 @@ func (l *loader) modelTests(m *Model, n *node, what string) {
 			continue
 		}
 		if first, dup := names[t.Name]; dup {
-			l.fail(fault.ProjectDuplicate, item.at, "reading %s: test %s stands twice, first in line %d", what, tick(t.Name), first.Line).
+			l.fail(fault.ProjectDuplicate, item.at, "reading %s: the same %s test stands twice, first in line %d", what, tick(string(t.Kind)), first.Line).
 				WithFix("remove one, or give it another name")
 			continue
 		}

@@ -1,0 +1,2 @@
+select account_id, day, calls
+from usage;
