@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sort"
 	"strconv"
+	"strings"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/ast"
@@ -133,9 +134,27 @@ func (r *reading) compute(e *expression, i int) (row.Value, error) {
 	}
 	out, _, err := e.program.Eval(r.vars)
 	if err != nil {
-		return row.Value{}, err
+		return row.Value{}, r.explain(e, err)
 	}
 	return valueOf(out)
+}
+
+// explain gives the reason without the row's values, which CEL puts into some of its messages, and names the null columns,
+// which are the usual cause.
+func (r *reading) explain(e *expression, err error) error {
+	reason := err.Error()
+	if strings.HasPrefix(reason, "no such key") {
+		reason = "no such key in a map"
+	}
+	if i := strings.IndexAny(reason, "\"`"); i >= 0 {
+		reason = strings.TrimRight(reason[:i], " :")
+	}
+	for _, c := range e.cols {
+		if r.raw[c].IsNull() {
+			reason += fmt.Sprintf("; column %q is null", r.p.columns[c].name)
+		}
+	}
+	return errors.New(reason)
 }
 
 func toCEL(v row.Value) any {
