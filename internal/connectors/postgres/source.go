@@ -62,7 +62,11 @@ func (s *source) open(ctx context.Context) (*pgconn.PgConn, error) {
 	if err != nil {
 		return nil, s.connectFault(ctx, err)
 	}
-	if err := run(ctx, c, s.begin(true)); err != nil {
+	begin := s.begin(true)
+	if c.ParameterStatus("server_encoding") == "SQL_ASCII" { // such a server knows no encoding; its bytes pass as they are
+		begin += "; SET LOCAL client_encoding = 'SQL_ASCII'"
+	}
+	if err := run(ctx, c, begin); err != nil {
 		closeConn(c)
 		return nil, s.sourceFault(ctx, err, "preparing the session", "", false)
 	}

@@ -58,7 +58,7 @@ func (s *source) sourceFault(ctx context.Context, err error, doing, sql string, 
 	switch class := pe.Code[:min(2, len(pe.Code))]; class {
 	case "28":
 		code = fault.SourceAuth
-	case "08", "53", "57", "58", "XX", "40", "25", "F0":
+	case "08", "53", "57", "58", "XX", "40", "F0":
 		if pe.Code != "57014" { // query_canceled: a timeout is the query's own
 			code = fault.SourceUnreachable
 			if reading {
