@@ -28,6 +28,8 @@ type Fault struct {
 	DropResults     int  `json:"drop_results"`      // leave out the last entries of a list
 	ExtraResults    int  `json:"extra_results"`     // repeat the last entry of a list
 
+	// Arrived, when set, is sent to when a request met the fault.
+	Arrived chan<- struct{} `json:"-"`
 	// Hold, when set, is received from before anything else happens: a test decides when the request goes on.
 	Hold <-chan struct{} `json:"-"`
 }
@@ -166,6 +168,12 @@ func (f *rowFault) picks(t *table, d *draft, r *record, id string) bool {
 
 // before waits as told; false means the connection is to be cut now.
 func (f *fault) before(r *http.Request) bool {
+	if f.Arrived != nil {
+		select {
+		case f.Arrived <- struct{}{}:
+		case <-r.Context().Done():
+		}
+	}
 	if f.Hold != nil {
 		select {
 		case <-f.Hold:

@@ -97,7 +97,8 @@ func (s *Server) weather(mux *http.ServeMux) http.Handler {
 		case f != nil && f.Truncate > 0 && len(body) > f.Truncate:
 			w.Header().Set("Content-Length", fmt.Sprint(len(body)))
 			w.WriteHeader(a.status)
-			_, _ = w.Write(body[:f.Truncate]) //nolint:errcheck // the connection is about to be cut
+			_, _ = w.Write(body[:f.Truncate])         //nolint:errcheck // the connection is about to be cut
+			_ = http.NewResponseController(w).Flush() //nolint:errcheck // the connection is about to be cut
 			panic(http.ErrAbortHandler)
 		default:
 			if f != nil {
