@@ -205,7 +205,7 @@ func (w *work) result(i int, r connector.Result) (ledger.Ack, *Refusal) {
 	case connector.Unknown, connector.Retry, connector.NotAttempted:
 		return ack, p.refusal(w, i, r, true)
 	}
-	panic("deliver: unknown status " + strconv.Itoa(int(r.Status)))
+	return ack, p.refusal(w, i, r, true) // a status nobody knows is an outcome nobody knows
 }
 
 func (p *pending) refusal(w *work, i int, r connector.Result, unknown bool) *Refusal {

@@ -119,7 +119,7 @@ func (p *prepared) parseKey(text string) ([]row.Value, error) {
 		if err != nil {
 			return nil, err
 		}
-		v, err := row.Parse(kind, text)
+		v, err := row.ParseText(kind, text)
 		if err != nil {
 			return nil, fault.New(fault.UsageUnknown, "%q is not a %s, which the key column %s is", text, kind, col)
 		}
