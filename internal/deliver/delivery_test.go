@@ -1,0 +1,445 @@
+package deliver_test
+
+import (
+	"math"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/upwelldata/upwell/internal/connector"
+	"github.com/upwelldata/upwell/internal/deliver"
+	"github.com/upwelldata/upwell/internal/fault"
+	"github.com/upwelldata/upwell/internal/plan"
+	"github.com/upwelldata/upwell/internal/row"
+)
+
+func Test_everything_is_delivered_within_the_limits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(1003)
+		b.tool.latency = 20 * time.Millisecond
+		if err := b.run(t); err != nil {
+			t.Fatal(err)
+		}
+		b.want(t, 1003, 0, 0, 0)
+		if len(b.tool.records) != 1003 || b.tool.calls != 101 || b.tool.peak > 4 {
+			t.Errorf("%d records in %d calls, %d at once", len(b.tool.records), b.tool.calls, b.tool.peak)
+		}
+		if len(b.journal.open) != 0 {
+			t.Errorf("%d intents are still open", len(b.journal.open))
+		}
+	})
+}
+
+func Test_one_bad_row_does_not_sink_the_rest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(64)
+		b.op.MaxRows = 64
+		b.tool.script = func(_ int, rows *row.Batch, out *connector.Outcomes) error {
+			for i := range rows.Len() {
+				if rows.Match(i)[0].Int() == 17 {
+					return fault.New(fault.DestRefused, "something in this batch is wrong").NotLanded()
+				}
+			}
+			out.DeliveredAll()
+			return nil
+		}
+		if err := b.run(t); err != nil {
+			t.Fatal(err)
+		}
+		b.want(t, 63, 1, 0, 0)
+		if extra, bound := b.tool.calls-1, int(2*math.Log2(64))+1; extra > bound {
+			t.Errorf("%d extra calls to find one row of 64, bound %d", extra, bound)
+		}
+	})
+}
+
+// Invariant 1, Invariant 6: a row without a word is never success.
+func Test_a_row_the_tool_does_not_mention_is_unknown_and_sent_again_when_that_is_safe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(5)
+		b.tool.script = func(call int, rows *row.Batch, out *connector.Outcomes) error {
+			for i := range rows.Len() {
+				if call > 1 || i != 2 {
+					out.Delivered(i, "", connector.Yes)
+				}
+			}
+			return nil
+		}
+		if err := b.run(t); err != nil {
+			t.Fatal(err)
+		}
+		b.want(t, 5, 0, 0, 0)
+		if b.tool.calls != 2 || b.tool.sent[1] != 1 {
+			t.Errorf("calls of %v rows", b.tool.sent)
+		}
+	})
+}
+
+func Test_answers_for_rows_that_were_not_sent_prove_nothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(3)
+		b.tool.script = func(call int, _ *row.Batch, out *connector.Outcomes) error {
+			out.DeliveredAll()
+			if call == 1 {
+				out.Delivered(7, "", connector.Yes)
+			}
+			return nil
+		}
+		if err := b.run(t); err != nil {
+			t.Fatal(err)
+		}
+		b.want(t, 3, 0, 0, 0)
+		if b.tool.calls != 2 {
+			t.Errorf("%d calls", b.tool.calls)
+		}
+	})
+}
+
+// Invariant 2.
+func Test_what_may_not_be_repeated_is_never_repeated_blindly(t *testing.T) {
+	lost := func(call int, rows *row.Batch, out *connector.Outcomes) error {
+		if call == 1 {
+			return fault.New(fault.DestTimeout, "no answer")
+		}
+		out.DeliveredAll()
+		return nil
+	}
+	t.Run("an insert stays unknown for a person", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(4)
+			b.opName, b.op.Idempotent, b.tool.script = connector.OpInsert, false, lost
+			if err := b.run(t); err != nil {
+				t.Fatal(err)
+			}
+			b.want(t, 0, 0, 4, 0)
+			for k, n := range b.tool.perKey {
+				if n != 1 {
+					t.Errorf("key %s was sent %d times", k, n)
+				}
+			}
+			for _, r := range b.journal.refused {
+				if !r.Unknown || !r.Person {
+					t.Errorf("refusal %+v", r)
+				}
+			}
+			if len(b.journal.open) != 1 {
+				t.Errorf("the intent of rows without an outcome was closed")
+			}
+		})
+	})
+	t.Run("an insert that can be read back is settled", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(4)
+			b.opName, b.op.Idempotent, b.tool.script = connector.OpInsert, false, lost
+			b.dest = readable{b.tool}
+			b.tool.records["0"], b.tool.records["2"] = "x", "x"
+			if err := b.run(t); err != nil {
+				t.Fatal(err)
+			}
+			b.want(t, 2, 0, 2, 0)
+		})
+	})
+	t.Run("an upsert is sent again", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(4)
+			b.tool.script = lost
+			if err := b.run(t); err != nil {
+				t.Fatal(err)
+			}
+			b.want(t, 4, 0, 0, 0)
+		})
+	})
+	t.Run("at_most_once forbids even that", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(4)
+			b.sync.AtMostOnce, b.tool.script = true, lost
+			if err := b.run(t); err != nil {
+				t.Fatal(err)
+			}
+			b.want(t, 0, 0, 4, 0)
+		})
+	})
+}
+
+func Test_an_outage_is_waited_out_without_using_up_attempts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(500)
+		b.wait = 24 * time.Hour
+		end := time.Now().Add(6 * time.Hour)
+		down := func() error {
+			if time.Now().Before(end) {
+				return fault.New(fault.DestTransient, "503").NotLanded()
+			}
+			return nil
+		}
+		b.tool.check = down
+		b.tool.script = func(_ int, _ *row.Batch, out *connector.Outcomes) error {
+			if err := down(); err != nil {
+				return err
+			}
+			out.DeliveredAll()
+			return nil
+		}
+		if err := b.run(t); err != nil {
+			t.Fatal(err)
+		}
+		b.want(t, 500, 0, 0, 0)
+		if late := time.Since(end); late > 5*time.Minute {
+			t.Errorf("resumed %s after the end of the outage", late)
+		}
+		if b.tool.checks > 120 {
+			t.Errorf("%d probes in 6 hours", b.tool.checks)
+		}
+	})
+}
+
+func Test_an_outage_longer_than_the_budget_leaves_rows_pending(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(100)
+		b.wait = 10 * time.Minute
+		down := fault.New(fault.DestUnreachable, "connection refused").NotLanded()
+		b.tool.check = func() error { return down }
+		b.tool.script = func(int, *row.Batch, *connector.Outcomes) error { return down }
+		begun := time.Now()
+		err := b.run(t)
+		wantCode(t, err, fault.DestUnreachable)
+		b.want(t, 0, 0, 0, 100)
+		if took := time.Since(begun); took > 11*time.Minute || took < 10*time.Minute {
+			t.Errorf("gave up after %s", took)
+		}
+		if fault.As(err).Exit() != fault.ExitEnvironment {
+			t.Errorf("exit %d", fault.As(err).Exit())
+		}
+	})
+}
+
+func Test_a_row_that_always_fails_is_isolated_and_the_rest_flows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(100)
+		b.tool.script = func(_ int, rows *row.Batch, out *connector.Outcomes) error {
+			for i := range rows.Len() {
+				if rows.Match(i)[0].Int() == 42 {
+					return fault.New(fault.DestTransient, "500 Internal Server Error").NotLanded()
+				}
+			}
+			out.DeliveredAll()
+			return nil
+		}
+		if err := b.run(t); err != nil {
+			t.Fatal(err)
+		}
+		b.want(t, 99, 1, 0, 0)
+	})
+}
+
+func Test_throttling_is_obeyed_and_never_counts_as_an_attempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(40)
+		b.op.Concurrency, b.limits.Concurrency = 1, 1
+		begun := time.Now()
+		b.tool.script = func(call int, _ *row.Batch, out *connector.Outcomes) error {
+			if call <= 20 {
+				return &fault.Error{Code: fault.DestThrottled, Message: "429", RetryAfter: 7 * time.Second}
+			}
+			out.DeliveredAll()
+			return nil
+		}
+		if err := b.run(t); err != nil {
+			t.Fatal(err)
+		}
+		b.want(t, 40, 0, 0, 0)
+		if took := time.Since(begun); took < 140*time.Second || took > 150*time.Second {
+			t.Errorf("20 times Retry-After 7 s took %s", took)
+		}
+		for i := 1; i <= 20; i++ {
+			if gap := b.tool.times[i].Sub(b.tool.times[i-1]); gap < 7*time.Second {
+				t.Errorf("call %d came %s after a 429 with Retry-After 7 s", i, gap)
+			}
+		}
+	})
+}
+
+func Test_declared_windows_are_kept_and_used_up(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(6000)
+		b.op.MaxRows, b.op.Concurrency = 1, 8
+		b.tool.latency = 20 * time.Millisecond
+		b.limits = deliver.LimitOptions{Concurrency: 8, Windows: []connector.Window{
+			{Name: "burst", Requests: 100, Per: 10 * time.Second}, {Name: "second", Requests: 30, Per: time.Second},
+		}}
+		begun := time.Now()
+		if err := b.run(t); err != nil {
+			t.Fatal(err)
+		}
+		took := time.Since(begun)
+		for i, at := range b.tool.times {
+			if j := i - 100; j >= 0 && at.Sub(b.tool.times[j]) < 10*time.Second {
+				t.Fatalf("more than 100 requests within 10 s at %d", i)
+			}
+			if j := i - 30; j >= 0 && at.Sub(b.tool.times[j]) < time.Second {
+				t.Fatalf("more than 30 requests within a second at %d", i)
+			}
+		}
+		if ideal := 590 * time.Second; float64(took) > float64(ideal)/0.95 {
+			t.Errorf("6000 requests at 100 per 10 s took %s", took)
+		}
+	})
+}
+
+func Test_a_used_up_quota_ends_the_run_when_it_resets_too_late(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(100)
+		b.op.MaxRows = 1
+		b.limits.Windows = []connector.Window{{Name: "daily", Requests: 60, Per: 24 * time.Hour}}
+		err := b.run(t)
+		wantCode(t, err, fault.DestQuota)
+		b.want(t, 60, 0, 0, 40)
+	})
+}
+
+func Test_the_same_refusal_for_most_rows_stops_the_run(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(5000)
+		b.tool.script = func(_ int, rows *row.Batch, out *connector.Outcomes) error {
+			for i := range rows.Len() {
+				out.Rejected(i, "INSUFFICIENT_ACCESS", "f", "no")
+			}
+			return nil
+		}
+		wantCode(t, b.run(t), fault.DestSystemic)
+		if n := b.tally.Rejected.Load(); n < 200 || n > 300 {
+			t.Errorf("stopped after %d rows", n)
+		}
+	})
+}
+
+func Test_a_wrong_credential_stops_the_run_and_leaves_rows_pending(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(100)
+		b.tool.script = func(int, *row.Batch, *connector.Outcomes) error { return fault.New(fault.DestAuth, "401") }
+		wantCode(t, b.run(t), fault.DestAuth)
+		b.want(t, 0, 0, 0, 100)
+		if b.tool.calls > 8 {
+			t.Errorf("%d calls with a wrong credential", b.tool.calls)
+		}
+	})
+}
+
+// Invariant 5.
+func Test_without_a_durable_intent_nothing_is_sent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(50)
+		b.journal.fail = fault.New(fault.StateFull, "no space")
+		wantCode(t, b.run(t), fault.StateFull)
+		b.want(t, 0, 0, 0, 50)
+		if b.tool.calls != 0 {
+			t.Errorf("%d calls", b.tool.calls)
+		}
+	})
+}
+
+func Test_a_ledger_that_cannot_be_written_stops_the_run_and_keeps_intents_open(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(50)
+		b.session.fail = fault.New(fault.StateFull, "no space")
+		wantCode(t, b.run(t), fault.StateFull)
+		if len(b.journal.open) == 0 || b.tally.Delivered.Load() != 0 {
+			t.Errorf("%d intents open, %d rows taken for delivered", len(b.journal.open), b.tally.Delivered.Load())
+		}
+	})
+}
+
+func Test_records_with_an_open_outcome_wait_until_old_requests_cannot_land(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(30)
+		b.before = time.Now().Add(25 * time.Second)
+		b.items[3].Dirty, b.items[4].Dirty = true, true
+		if err := b.run(t); err != nil {
+			t.Fatal(err)
+		}
+		b.want(t, 30, 0, 0, 0)
+		last := b.tool.times[len(b.tool.times)-1]
+		if last.Before(b.before) || b.tool.times[0].After(b.before) {
+			t.Errorf("dirty rows left at %s, not before %s was asked", last, b.before)
+		}
+		if b.journal.resolved < 2 {
+			t.Errorf("%d open outcomes resolved", b.journal.resolved)
+		}
+	})
+}
+
+func Test_removals_come_last(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(20)
+		b.items[0].Action, b.items[0].Op, b.items[0].New = plan.Remove, connector.OpDelete, nil
+		var order []string
+		b.tool.script = func(_ int, rows *row.Batch, out *connector.Outcomes) error {
+			out.DeliveredAll()
+			order = append(order, rows.Match(0)[0].String())
+			return nil
+		}
+		if err := b.run(t); err != nil {
+			t.Fatal(err)
+		}
+		if order[len(order)-1] != "0" {
+			t.Errorf("order %v", order)
+		}
+	})
+}
+
+func Test_a_guard_withholds_and_nothing_is_sent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(20)
+		b.held = "max_removed"
+		if err := b.run(t); err != nil {
+			t.Fatal(err)
+		}
+		if b.tool.calls != 0 || b.tally.Withheld.Load() != 20 {
+			t.Errorf("%d calls, %d withheld", b.tool.calls, b.tally.Withheld.Load())
+		}
+	})
+}
+
+func Test_stopping_finishes_what_is_in_flight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(1000)
+		b.tool.latency = time.Second
+		go func() {
+			time.Sleep(2500 * time.Millisecond) //nolint:forbidigo // fake time
+			close(b.stop)
+		}()
+		wantCode(t, b.run(t), fault.Cancelled)
+		if d := b.tally.Delivered.Load(); d == 0 || d%10 != 0 || b.tally.Unknown.Load() != 0 {
+			t.Errorf("delivered %d, unknown %d", d, b.tally.Unknown.Load())
+		}
+		if len(b.journal.open) != 0 {
+			t.Errorf("%d intents open after an orderly stop", len(b.journal.open))
+		}
+	})
+}
+
+func Test_concurrency_goes_down_on_throttling_and_comes_back(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(4000)
+		b.op.MaxRows, b.op.Concurrency, b.limits.Concurrency = 1, 16, 16
+		b.tool.latency = 100 * time.Millisecond
+		refused := 0
+		b.tool.script = func(_ int, _ *row.Batch, out *connector.Outcomes) error {
+			b.tool.mu.Lock()
+			busy := b.tool.inFlight
+			b.tool.mu.Unlock()
+			if busy > 8 {
+				refused++
+				return &fault.Error{Code: fault.DestThrottled, Message: "429", RetryAfter: time.Second}
+			}
+			out.DeliveredAll()
+			return nil
+		}
+		if err := b.run(t); err != nil {
+			t.Fatal(err)
+		}
+		if refused > 400 {
+			t.Errorf("%d of 4000 requests were refused", refused)
+		}
+	})
+}
