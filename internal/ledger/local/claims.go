@@ -1,0 +1,263 @@
+package local
+
+import (
+	"context"
+	"encoding/binary"
+	"math/bits"
+
+	"github.com/zeebo/xxh3"
+)
+
+// A match is claimed by the rows of this read that point at it. Rows with different keys that claim one match collide, and an
+// entry that left the model must not be removed while another key claims its match.
+//
+// Identities are compared by 128 bits. They are sorted by identity (claimants first) to find the groups, and the keys
+// concerned sorted by key hash, so that the merge meets them in its own order.
+const (
+	claimant byte = iota // a row of this read
+	gone                 // an entry that was not read
+)
+
+// claim is one identity in trouble, on one key.
+type claim struct{ id xxh3.Uint128 }
+
+type claims struct{ byKey *sorter }
+
+type collector struct {
+	d     *delta
+	byID  *sorter
+	bloom bloom
+}
+
+func (c *collector) add(id []byte, kind byte, keyHash uint64) error {
+	if id == nil {
+		return nil
+	}
+	u := identity(c.d.c.s.m.Meta.Seed, id)
+	c.bloom.add(matchHash(u))
+	return addClaim(c.byID, u.Hi, u.Lo, uint64(kind), keyHash)
+}
+
+func addClaim(s *sorter, words ...uint64) error {
+	a, err := s.room(len(words) * 8)
+	if err != nil {
+		return err
+	}
+	var buf [32]byte
+	b := buf[:0]
+	for _, n := range words {
+		b = binary.BigEndian.AppendUint64(b, n)
+	}
+	a.put(words[0], b, nil)
+	return nil
+}
+
+func (c *collector) row(w *walk, _ *live, _ bool) error {
+	_, _, id := recordHead(w.body)
+	return c.add(id, claimant, w.hash)
+}
+
+func (c *collector) first(w *walk, old *live, _ bool) error {
+	id, err := entryMatchID(old)
+	if err != nil {
+		return err
+	}
+	return c.add(id, claimant, w.hash)
+}
+
+func (c *collector) gone(w *walk, old *live) error {
+	id, err := entryMatchID(old)
+	if err != nil {
+		return err
+	}
+	return c.add(id, gone, w.hash)
+}
+
+func (c *collector) dirty(*walk, []byte) error { return nil }
+
+// findClaims sets d.claims when some match is in trouble.
+func (d *delta) findClaims(ctx context.Context) error {
+	c, x := d.c, d.c.s.index
+	dir, mem, seed := c.opts.TempDir, c.opts.Memory/4, c.s.m.Meta.Seed
+	col := &collector{d: d, byID: newSorter(dir, kindRaw, mem, seed), bloom: newBloom(c.put + int64(x.rows()) - c.unchanged)}
+	defer func() { discard(closer(col.byID.close)) }()
+	if err := d.walk(ctx, col, false); err != nil {
+		return err
+	}
+	if x.rows() > 0 && x.match != nil {
+		load := c.s.loader()
+		for i := c.seen.nextOne(0, x.rows()); i < x.rows(); i = c.seen.nextOne(i+1, x.rows()) {
+			if h := x.matchHash(i); h == 0 || !col.bloom.has(h) {
+				continue
+			}
+			if err := d.claimUnchanged(col, load, i); err != nil {
+				return err
+			}
+		}
+	}
+	if err := col.byID.finish(); err != nil {
+		return err
+	}
+	byKey := newSorter(dir, kindRaw, mem, seed)
+	n, err := col.judge(byKey)
+	if err == nil {
+		err = byKey.finish()
+	}
+	if err != nil || n == 0 {
+		discard(closer(byKey.close))
+		return err
+	}
+	d.claims = &claims{byKey: byKey}
+	return nil
+}
+
+func (d *delta) claimUnchanged(col *collector, load *loader, slot int) error {
+	x := d.c.s.index
+	h := x.hash(slot)
+	from, to := x.find(h)
+	group, err := load.at(h, from, to)
+	if err != nil {
+		return err
+	}
+	for i := range group {
+		if group[i].slot != slot {
+			continue
+		}
+		id, err := entryMatchID(&group[i])
+		if err != nil {
+			return err
+		}
+		return col.add(id, claimant, h)
+	}
+	return nil
+}
+
+// judge walks the identities and names the keys in trouble.
+func (c *collector) judge(byKey *sorter) (n int, err error) {
+	var id, key [2]uint64 // of the group; key[0] is its first claimant
+	claimants, told := 0, false
+	for cur := c.byID.cursor(); ; {
+		if !cur.next() {
+			return n, cur.err()
+		}
+		k := cur.key()
+		word := func(i int) uint64 { return be64(k[i*8:]) }
+		if now := [2]uint64{word(0), word(1)}; now != id || claimants == 0 {
+			id, claimants, told = now, 0, false
+		}
+		name := func(hash uint64) error { n++; return addClaim(byKey, hash, id[0], id[1]) }
+		switch {
+		case word(2) == uint64(gone) && claimants > 0:
+			err = name(word(3))
+		case word(2) == uint64(gone):
+		case claimants == 0:
+			key[0], claimants = word(3), 1
+		case word(3) != key[0] || claimants > 1:
+			if !told {
+				told = true
+				err = name(key[0])
+			}
+			if err == nil && (claimants == 1 || word(3) != key[1]) {
+				err = name(word(3))
+			}
+			key[1], claimants = word(3), 2
+		}
+		if err != nil {
+			return n, err
+		}
+	}
+}
+
+func (c *claims) close() error {
+	if c == nil {
+		return nil
+	}
+	return c.byKey.close()
+}
+
+func (c *claims) cursor() *claimCursor {
+	if c == nil {
+		return &claimCursor{}
+	}
+	m := c.byKey.cursor()
+	return &claimCursor{m: m, more: m.next()}
+}
+
+// claimCursor gives the identities in trouble, key hash by key hash.
+type claimCursor struct {
+	m    *merge
+	more bool
+	buf  []claim
+}
+
+func (c *claimCursor) peek() (uint64, bool) {
+	if !c.more {
+		return 0, false
+	}
+	return c.m.hash(), true
+}
+
+func (c *claimCursor) take(h uint64) []claim {
+	c.buf = c.buf[:0]
+	for c.more && c.m.hash() == h {
+		k := c.m.key()
+		c.buf = append(c.buf, claim{xxh3.Uint128{Hi: be64(k[8:]), Lo: be64(k[16:])}})
+		c.more = c.m.next()
+	}
+	return c.buf
+}
+
+func (c *claimCursor) err() error {
+	if c.m == nil {
+		return nil
+	}
+	return c.m.err()
+}
+
+// collides reports that a match is in trouble on the key looked at.
+func (w *walk) collides(matchID []byte) bool {
+	if matchID == nil || len(w.claim) == 0 {
+		return false
+	}
+	u := identity(w.d.c.s.m.Meta.Seed, matchID)
+	for _, c := range w.claim {
+		if c.id == u {
+			return true
+		}
+	}
+	return false
+}
+
+func be64(b []byte) uint64 { return binary.BigEndian.Uint64(b) }
+
+// matchHash is what the index keeps of an identity; 0 stands for none.
+func matchHash(u xxh3.Uint128) uint64 { return max(u.Lo, 1) }
+
+// bloom tells quickly that a hash was not added.
+type bloom []uint64
+
+func newBloom(n int64) bloom {
+	words := 1 << bits.Len64(uint64(max(n, 1)/4)) // 16 bits or more for each
+	return make(bloom, min(words, 4<<20))
+}
+
+func (b bloom) at(h uint64, i int) (word, bit uint64) {
+	h *= [3]uint64{0x9e3779b97f4a7c15, 0xc2b2ae3d27d4eb4f, 0x165667b19e3779f9}[i]
+	return h >> 6 >> 20 & uint64(len(b)-1), 1 << (h >> 58)
+}
+
+func (b bloom) add(h uint64) {
+	for i := range 3 {
+		w, bit := b.at(h, i)
+		b[w] |= bit
+	}
+}
+
+func (b bloom) has(h uint64) bool {
+	for i := range 3 {
+		if w, bit := b.at(h, i); b[w]&bit == 0 {
+			return false
+		}
+	}
+	return true
+}

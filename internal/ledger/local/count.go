@@ -1,0 +1,91 @@
+package local
+
+import (
+	"context"
+	"encoding/binary"
+
+	"github.com/upwelldata/upwell/internal/fault"
+	"github.com/upwelldata/upwell/internal/ledger"
+)
+
+// count makes the counts exact, after looking for matches claimed twice.
+func (d *delta) count(ctx context.Context) error {
+	c := d.c
+	for code, n := range c.nullCodes {
+		d.counts.Invalid[code] += n
+	}
+	if !c.opts.MatchIsKey {
+		if err := d.findClaims(ctx); err != nil {
+			return err
+		}
+	}
+	d.counts.Unchanged = c.unchanged
+	if c.put == 0 && d.claims == nil {
+		return nil
+	}
+	return d.walk(ctx, (*counter)(d), !c.late && d.claims == nil)
+}
+
+// counter counts what the teller will tell.
+type counter delta
+
+func (n *counter) row(w *walk, old *live, dup bool) error {
+	code, print, matchID := recordHead(w.body)
+	switch {
+	case dup:
+		n.counts.Invalid[fault.KeyDuplicate]++
+	case code != "":
+		n.counts.Invalid[code]++
+	case matchID != nil && w.collides(matchID):
+		n.counts.Invalid[fault.MatchDuplicate]++
+	case w.unchangedLate(old, print):
+		n.counts.Unchanged++
+	}
+	return nil
+}
+
+func (n *counter) first(w *walk, old *live, dup bool) error {
+	code := fault.KeyDuplicate
+	if !dup {
+		collides, err := w.entryCollides(old)
+		if err != nil || !collides {
+			return err
+		}
+		code = fault.MatchDuplicate
+	}
+	n.counts.Unchanged--
+	n.counts.Invalid[code]++
+	return nil
+}
+
+func (n *counter) gone(*walk, *live) error   { return nil }
+func (n *counter) dirty(*walk, []byte) error { return nil }
+
+// unchangedLate reports that a spooled row is unchanged after all, where the index was too large to be probed.
+func (w *walk) unchangedLate(old *live, print uint64) bool {
+	c := w.d.c
+	return c.late && old != nil && print != 0 && !c.s.index.special(old.slot) && !c.block.has(old.slot) &&
+		binary.LittleEndian.Uint64(old.head) == print
+}
+
+// entryMatchID loads the normalised match of an entry.
+func entryMatchID(old *live) ([]byte, error) {
+	p, err := old.payload()
+	if err != nil {
+		return nil, err
+	}
+	d := decoder{b: p}
+	_, id := entryMatch(&d, nil)
+	if d.bad {
+		return nil, corrupt(old.seg.path, "an entry cannot be read")
+	}
+	return id, nil
+}
+
+func (w *walk) entryCollides(old *live) (bool, error) {
+	id, err := entryMatchID(old)
+	return err == nil && w.collides(id), err
+}
+
+var _ visitor = (*counter)(nil)
+var _ ledger.Delta = (*delta)(nil)

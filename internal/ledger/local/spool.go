@@ -1,0 +1,89 @@
+package local
+
+import (
+	"encoding/binary"
+	"github.com/upwelldata/upwell/internal/fault"
+	"github.com/upwelldata/upwell/internal/ledger"
+)
+
+// How a spooled row begins.
+const (
+	spoolValid byte = iota
+	spoolInvalid
+)
+
+// putRecord spools a record.
+func (s *sorter) putRecord(r *ledger.Record) error {
+	size := len(r.Key) + len(r.MatchID) + 48
+	for _, v := range r.Match {
+		size += len(v.Str()) + 12
+	}
+	for _, v := range r.Values {
+		size += len(v.Str()) + 12
+	}
+	a, err := s.room(size)
+	if err != nil {
+		return err
+	}
+	a.put(r.Hash, r.Key, func(b []byte) []byte { return appendRecord(b, r) })
+	return nil
+}
+
+func appendRecord(b []byte, r *ledger.Record) []byte {
+	if r.Invalid == nil {
+		b = append(b, spoolValid)
+	} else {
+		b = append(b, spoolInvalid)
+		b = appendBytes(appendBytes(appendBytes(b, string(r.Invalid.Code)), r.Invalid.Field), r.Invalid.Message)
+	}
+	b = binary.LittleEndian.AppendUint64(b, r.Fingerprint)
+	if r.MatchID == nil {
+		b = append(b, 0)
+	} else {
+		b = appendBytes(append(b, 1), r.MatchID)
+	}
+	return appendValues(appendValues(b, r.Match), r.Values)
+}
+
+// decodeRecord fills r, reusing its slices.
+func decodeRecord(r *ledger.Record, hash uint64, key, payload []byte) error {
+	d := decoder{b: payload}
+	r.Hash, r.Key = hash, append(r.Key[:0], key...)
+	r.Invalid = nil
+	if d.byte() == spoolInvalid {
+		r.Invalid = &ledger.Invalid{Code: fault.Code(d.bytes()), Field: string(d.bytes()), Message: string(d.bytes())}
+	}
+	r.Fingerprint = d.fixed()
+	has, keep := d.byte(), r.MatchID
+	r.MatchID = nil
+	if has == 1 {
+		r.MatchID = append(keep[:0], d.bytes()...)
+		if r.MatchID == nil {
+			r.MatchID = []byte{}
+		}
+	}
+	r.Match = d.values(r.Match)
+	r.Values = d.values(r.Values)
+	if d.bad || len(d.b) > 0 {
+		return fault.New(fault.Internal, "a spooled row cannot be read back")
+	}
+	return nil
+}
+
+// recordHead gives what counting needs of a spooled row: its fault if it is invalid, its fingerprint, its normalised match.
+func recordHead(payload []byte) (code fault.Code, print uint64, matchID []byte) {
+	d := decoder{b: payload}
+	if d.byte() == spoolInvalid {
+		code = fault.Code(d.bytes())
+		d.bytes()
+		d.bytes()
+	}
+	print = d.fixed()
+	if d.byte() == 1 {
+		matchID = d.bytes()
+		if matchID == nil {
+			matchID = []byte{}
+		}
+	}
+	return code, print, matchID
+}
