@@ -262,6 +262,30 @@ func Test_a_token_another_process_rotated_is_picked_up(t *testing.T) {
 	}
 }
 
+func Test_a_token_rotated_while_the_old_one_was_under_way_is_picked_up(t *testing.T) {
+	o := start(t, salesforcetest.WithRotation())
+	settings := o.with("refresh_token", o.RefreshToken())
+	slow, quick := o.open(settings), o.open(settings)
+	arrived, hold := make(chan struct{}), make(chan struct{})
+	o.Inject(salesforcetest.Fault{Match: tokenRoute, Arrived: arrived, Hold: hold})
+	end := make(chan error, 1)
+	go func() {
+		_, err := slow.Check(t.Context())
+		end <- err
+	}()
+	<-arrived
+	if _, err := quick.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+	close(hold)
+	if err := <-end; err != nil {
+		t.Error(err)
+	}
+	if n := o.Requests(tokenRoute); n != 3 {
+		t.Errorf("%d token calls, want the quick one, the refused one and its repetition", n)
+	}
+}
+
 func Test_a_kept_token_that_cannot_be_read_is_reported(t *testing.T) {
 	o := start(t)
 	settings := o.with("refresh_token", o.RefreshToken())

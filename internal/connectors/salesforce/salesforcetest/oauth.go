@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/golang-jwt/jwt/v5"
 )
@@ -25,24 +26,20 @@ const (
 
 // authority keeps the tokens the stand-in gave out.
 type authority struct {
-	key     *rsa.PrivateKey
-	keyPEM  string
+	key     func() *rsa.PrivateKey // made when first asked for: it takes a tenth of a second
 	access  map[string]bool
 	refresh string
 	seq     int
 }
 
-func (a *authority) init() error {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		return fmt.Errorf("making the stand-in's key: %w", err)
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return fmt.Errorf("writing the stand-in's key: %w", err)
-	}
-	a.key, a.keyPEM = key, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
-	return nil
+func (a *authority) init() {
+	a.key = sync.OnceValue(func() *rsa.PrivateKey {
+		key, err := rsa.GenerateKey(rand.Reader, 2048)
+		if err != nil {
+			panic("salesforce stand-in: making a key: " + err.Error())
+		}
+		return key
+	})
 }
 
 func (a *authority) reset() {
@@ -59,7 +56,13 @@ func (a *authority) token(prefix, org string) string {
 }
 
 // JWTKey is the PEM private key whose certificate the stand-in's app knows.
-func (s *Server) JWTKey() string { return s.auth.keyPEM }
+func (s *Server) JWTKey() string {
+	der, err := x509.MarshalPKCS8PrivateKey(s.auth.key())
+	if err != nil {
+		panic("salesforce stand-in: writing a key: " + err.Error())
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+}
 
 // RefreshToken is the refresh token that works now.
 func (s *Server) RefreshToken() string {
@@ -149,7 +152,7 @@ func (s *Server) oauth(w http.ResponseWriter, r *http.Request) {
 // authorization server, exp in the future (https://help.salesforce.com/s/articleView?id=sf.remoteaccess_oauth_jwt_flow.htm).
 func (s *Server) checkAssertion(assertion string) (code, text string) {
 	var claims jwt.RegisteredClaims
-	_, err := jwt.ParseWithClaims(assertion, &claims, func(*jwt.Token) (any, error) { return &s.auth.key.PublicKey, nil },
+	_, err := jwt.ParseWithClaims(assertion, &claims, func(*jwt.Token) (any, error) { return &s.auth.key().PublicKey, nil },
 		jwt.WithValidMethods([]string{"RS256"}), jwt.WithTimeFunc(s.now), jwt.WithExpirationRequired())
 	switch {
 	case errors.Is(err, jwt.ErrTokenExpired):
