@@ -1,0 +1,24 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"strings"
+
+	_ "github.com/duckdb/duckdb-go/v2" // makes the DuckDB file of the workload
+)
+
+// makeDuckDB loads the workload into a DuckDB file.
+func makeDuckDB(ctx context.Context, file, csv string) error {
+	db, err := sql.Open("duckdb", file)
+	if err != nil {
+		return err
+	}
+	_, err = db.ExecContext(ctx, `CREATE TABLE accounts AS SELECT * FROM read_csv('`+strings.ReplaceAll(csv, "'", "''")+`', header = true,
+		columns = {'id': 'BIGINT', 'email': 'VARCHAR', 'name': 'VARCHAR', 'seats': 'INTEGER', 'health_score': 'DOUBLE', 'mrr': 'DECIMAL(12,2)',
+		'is_active': 'BOOLEAN', 'last_seen': 'TIMESTAMPTZ', 'plan': 'VARCHAR', 'country': 'VARCHAR', 'tickets_30d': 'INTEGER'})`)
+	if cerr := db.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}

@@ -1,0 +1,392 @@
+// Command compare runs the benchmarks of bench/run: each job by a bare program and by upwell, in turn, and prints medians,
+// ratios, memory and disk.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+type options struct {
+	rows, repeat int
+	write        bool
+	only         string
+}
+
+type measure struct {
+	seconds float64
+	rss     float64 // MiB, peak
+}
+
+type line struct {
+	name, target string
+	bare, ours   []measure
+	note         string
+}
+
+func main() {
+	var o options
+	flag.IntVar(&o.rows, "rows", 1_000_000, "rows of the workload")
+	flag.IntVar(&o.repeat, "repeat", 5, "runs of each side")
+	flag.BoolVar(&o.write, "write", false, "append the table to bench/results.md")
+	flag.StringVar(&o.only, "only", "", "run only benchmarks whose name contains this")
+	flag.Parse()
+	if err := run(context.Background(), o); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+type bench struct {
+	options
+	dir      string
+	src, dst string // DSNs
+	sink     string
+	conn     *pgx.Conn
+	out      io.Writer
+	lines    []line
+}
+
+func run(ctx context.Context, o options) (err error) {
+	b := &bench{options: o}
+	if b.dir, err = os.MkdirTemp("", "upwell-bench-"); err != nil {
+		return err
+	}
+	defer os.RemoveAll(b.dir) //nolint:errcheck // a temporary folder
+	if err := b.databases(ctx); err != nil {
+		return err
+	}
+	stop, err := b.startSink(ctx)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	for _, f := range []func(context.Context) error{b.postgresToPostgres, b.duckdb, b.http} {
+		if err := f(ctx); err != nil {
+			return err
+		}
+	}
+	return b.report()
+}
+
+// databases makes the workload's database and an empty one.
+func (b *bench) databases(ctx context.Context) error {
+	admin := os.Getenv("UPWELL_TEST_POSTGRES")
+	c, err := pgx.Connect(ctx, admin)
+	if err != nil {
+		return fmt.Errorf("connecting to the server of scripts/with-servers: %w", err)
+	}
+	for _, db := range []string{"bench_source", "bench_target"} {
+		if _, err := c.Exec(ctx, "CREATE DATABASE "+db); err != nil {
+			return err
+		}
+	}
+	b.src, b.dst = strings.Replace(admin, "/postgres?", "/bench_source?", 1), strings.Replace(admin, "/postgres?", "/bench_target?", 1)
+	fmt.Fprintf(os.Stderr, "generating %d rows\n", b.rows)
+	if b.conn, err = pgx.Connect(ctx, b.src); err != nil {
+		return err
+	}
+	sql, err := os.ReadFile("bench/workload.sql")
+	if err != nil {
+		return err
+	}
+	for _, stmt := range strings.Split(strings.ReplaceAll(string(sql), "$ROWS", fmt.Sprint(b.rows)), ";\n") {
+		if strings.TrimSpace(stmt) == "" {
+			continue
+		}
+		if _, err := b.conn.Exec(ctx, stmt); err != nil {
+			return err
+		}
+	}
+	return b.onTarget(ctx, `CREATE TABLE accounts (id bigint PRIMARY KEY, email text, name text, seats int, health_score double precision,
+		mrr numeric(12,2), is_active boolean, last_seen timestamptz, plan text, country text, tickets_30d int)`)
+}
+
+func (b *bench) onTarget(ctx context.Context, sql string) error {
+	c, err := pgx.Connect(ctx, b.dst)
+	if err != nil {
+		return err
+	}
+	defer c.Close(ctx) //nolint:errcheck // done with it
+	_, err = c.Exec(ctx, sql)
+	return err
+}
+
+func (b *bench) startSink(ctx context.Context) (func(), error) {
+	cmd := exec.CommandContext(ctx, "bin/sink")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	if _, err := fmt.Fscanln(out, &b.sink); err != nil {
+		return nil, err
+	}
+	return func() {
+		cmd.Process.Kill() //nolint:errcheck // it may have ended
+		cmd.Wait()         //nolint:errcheck // it was killed
+	}, nil
+}
+
+// timed runs a command and measures the whole process.
+func timed(name string, args ...string) (measure, error) {
+	cmd := exec.Command(name, args...) //nolint:noctx // bounded by the benchmark itself
+	var errOut strings.Builder
+	cmd.Stderr = &errOut
+	begun := time.Now()
+	err := cmd.Run()
+	m := measure{seconds: time.Since(begun).Seconds()}
+	if ru, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		m.rss = float64(ru.Maxrss) / 1024
+	}
+	if err != nil {
+		return m, fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, errOut.String())
+	}
+	return m, nil
+}
+
+const fields = `
+      email: email
+      name: name
+      seats: seats
+      health_score: health_score
+      mrr: mrr
+      is_active: is_active
+      last_seen: last_seen
+      plan: plan
+      country: country
+      tickets_30d: tickets_30d
+`
+
+func (b *bench) project(name, source, destination, object string) (string, error) {
+	dir := filepath.Join(b.dir, name)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", err
+	}
+	yml := fmt.Sprintf(`version: 1
+name: bench
+sources:
+  warehouse: {%s}
+destinations:
+  target: {%s}
+models:
+  accounts: {source: warehouse, table: accounts, key: id}
+syncs:
+  accounts:
+    model: accounts
+    destination: target
+    object: %s
+    mode: upsert
+    removed: %s
+    match: {id: id}
+    fields:%s`, source, destination, object, map[bool]string{true: "keep", false: "delete"}[strings.Contains(destination, "webhook")], fields)
+	return dir, os.WriteFile(filepath.Join(dir, "upwell.yml"), []byte(yml), 0o600)
+}
+
+func (b *bench) upwell(dir string) (measure, error) {
+	return timed("bin/upwell", "-C", dir, "run", "--json")
+}
+
+// pair measures both sides in turn. before runs ahead of each measured command.
+func (b *bench) pair(l line, beforeBare, beforeOurs func(i int) error, bare, ours func() (measure, error)) error {
+	if b.only != "" && !strings.Contains(l.name, b.only) {
+		return nil
+	}
+	for i := range b.repeat {
+		for side, f := range []func() (measure, error){bare, ours} {
+			before := []func(int) error{beforeBare, beforeOurs}[side]
+			if before != nil {
+				if err := before(i); err != nil {
+					return err
+				}
+			}
+			m, err := f()
+			if err != nil {
+				return err
+			}
+			if side == 0 {
+				l.bare = append(l.bare, m)
+			} else {
+				l.ours = append(l.ours, m)
+			}
+			fmt.Fprintf(os.Stderr, "%-44s %-6s %6.2f s %5.0f MiB\n", l.name, []string{"bare", "upwell"}[side], m.seconds, m.rss)
+		}
+	}
+	b.lines = append(b.lines, l)
+	return nil
+}
+
+func (b *bench) postgresToPostgres(ctx context.Context) error {
+	dir, err := b.project("pg", "type: postgres, dsn: '"+b.src+"'", "type: postgres, dsn: '"+b.dst+"'", "accounts")
+	if err != nil {
+		return err
+	}
+	empty := func(int) error { return b.onTarget(ctx, "TRUNCATE accounts") }
+	fresh := func(i int) error {
+		if err := os.RemoveAll(filepath.Join(dir, ".upwell")); err != nil {
+			return err
+		}
+		if err := os.RemoveAll(filepath.Join(dir, "upwell.lock")); err != nil {
+			return err
+		}
+		return empty(i)
+	}
+	read := func() (measure, error) { return timed("bin/ref", "read", b.src) }
+	ours := func() (measure, error) { return b.upwell(dir) }
+	if err := b.pair(line{name: "PostgreSQL -> PostgreSQL, first sync", target: "1.25x COPY + ON CONFLICT"}, empty, fresh,
+		func() (measure, error) { return timed("bin/ref", "upsert", b.src, b.dst) }, ours); err != nil {
+		return err
+	}
+	if b.only != "" {
+		if _, err := b.upwell(dir); err != nil {
+			return err
+		}
+	}
+	if err := b.pair(line{name: "PostgreSQL, nothing changed", target: "1.3x bare reader"}, nil, nil, read, ours); err != nil {
+		return err
+	}
+	change := func(i int) error {
+		sql := "UPDATE accounts SET mrr = mrr + 1 WHERE id % 100 = 37"
+		if _, err := b.conn.Exec(ctx, sql); err != nil {
+			return err
+		}
+		sql = "DELETE FROM accounts WHERE id % 1000 = 500"
+		if i%2 == 1 {
+			sql = "INSERT INTO accounts (id, email, plan) SELECT g, 'back@example.com', 'free' FROM generate_series(500, " + fmt.Sprint(b.rows) + ", 1000) g"
+		}
+		if _, err := b.conn.Exec(ctx, sql); err != nil {
+			return err
+		}
+		_, err := b.conn.Exec(ctx, "VACUUM ANALYZE accounts")
+		return err
+	}
+	if err := b.pair(line{name: "PostgreSQL, 1 % changed + 0.1 % removed or back", target: "1.7x bare reader"}, nil, change, read, ours); err != nil {
+		return err
+	}
+	return b.disk(dir)
+}
+
+// disk adds what the ledger takes per row beyond the values.
+func (b *bench) disk(dir string) error {
+	var total int64
+	err := filepath.Walk(filepath.Join(dir, ".upwell", "ledger"), func(_ string, info os.FileInfo, err error) error {
+		if err == nil && !info.IsDir() {
+			total += info.Size()
+		}
+		return err
+	})
+	b.lines = append(b.lines, line{name: "ledger on disk, values included", note: fmt.Sprintf("%.0f B/row", float64(total)/float64(b.rows))})
+	return err
+}
+
+func (b *bench) duckdb(ctx context.Context) error {
+	if b.only != "" && !strings.Contains("DuckDB, nothing changed", b.only) {
+		return nil
+	}
+	file := filepath.Join(b.dir, "warehouse.duckdb")
+	csv := filepath.Join(b.dir, "accounts.csv")
+	f, err := os.Create(csv) //nolint:gosec // a temporary file
+	if err != nil {
+		return err
+	}
+	if _, err := b.conn.PgConn().CopyTo(ctx, f, "COPY accounts TO STDOUT (FORMAT csv, HEADER)"); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	if err := makeDuckDB(ctx, file, csv); err != nil {
+		return err
+	}
+	dir, err := b.project("duck", "type: duckdb, path: '"+file+"'", "type: postgres, dsn: '"+b.dst+"'", "accounts")
+	if err != nil {
+		return err
+	}
+	if err := b.onTarget(ctx, "TRUNCATE accounts"); err != nil {
+		return err
+	}
+	if _, err := b.upwell(dir); err != nil {
+		return err
+	}
+	return b.pair(line{name: "DuckDB, nothing changed", target: "1.3x bare reader"}, nil, nil,
+		func() (measure, error) { return timed("bin/ref", "duck", file) }, func() (measure, error) { return b.upwell(dir) })
+}
+
+func (b *bench) http(context.Context) error {
+	dir, err := b.project("http", "type: postgres, dsn: '"+b.src+"'",
+		"type: webhook, url: '"+b.sink+"', allow_private: true, limits: {concurrency: 8}", "accounts")
+	if err != nil {
+		return err
+	}
+	return b.pair(line{name: "HTTP, first sync, 100 rows/request, 8 at a time", target: "1.05x bare poster (95 % of its rate)"}, nil, func(int) error {
+		return os.RemoveAll(filepath.Join(dir, ".upwell"))
+	}, func() (measure, error) { return timed("bin/ref", "post", b.src, b.sink) }, func() (measure, error) {
+		if err := os.RemoveAll(filepath.Join(dir, "upwell.lock")); err != nil {
+			return measure{}, err
+		}
+		return b.upwell(dir)
+	})
+}
+
+func median(ms []measure, of func(measure) float64) float64 {
+	v := make([]float64, len(ms))
+	for i, m := range ms {
+		v[i] = of(m)
+	}
+	slices.Sort(v)
+	return v[len(v)/2]
+}
+
+func (b *bench) report() error {
+	var s strings.Builder
+	fmt.Fprintf(&s, "\n## %s: %d rows x 11 columns\n\n", time.Now().UTC().Format(time.DateOnly), b.rows)
+	fmt.Fprintf(&s, "%s, %d CPUs, %s; medians of %d, both sides in turn in one run.\n\n", machine(), runtime.NumCPU(), runtime.Version(), b.repeat)
+	s.WriteString("| job | bare, s | upwell, s | ratio | target | upwell peak RSS, MiB |\n|---|---|---|---|---|---|\n")
+	for _, l := range b.lines {
+		if l.note != "" {
+			fmt.Fprintf(&s, "| %s | | | | | %s |\n", l.name, l.note)
+			continue
+		}
+		bare, ours := median(l.bare, func(m measure) float64 { return m.seconds }), median(l.ours, func(m measure) float64 { return m.seconds })
+		fmt.Fprintf(&s, "| %s | %.2f | %.2f | %.2f | %s | %.0f |\n", l.name, bare, ours, ours/bare, l.target, median(l.ours, func(m measure) float64 { return m.rss }))
+	}
+	fmt.Print(s.String())
+	if !b.write {
+		return nil
+	}
+	f, err := os.OpenFile("bench/results.md", os.O_APPEND|os.O_WRONLY|os.O_CREATE, 0o644) //nolint:gosec // a page of the repository
+	if err != nil {
+		return err
+	}
+	if _, err := f.WriteString(s.String()); err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+func machine() string {
+	b, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return runtime.GOOS + "/" + runtime.GOARCH
+	}
+	for _, l := range strings.Split(string(b), "\n") {
+		if k, v, ok := strings.Cut(l, ":"); ok && strings.TrimSpace(k) == "model name" {
+			return strings.TrimSpace(v)
+		}
+	}
+	return runtime.GOOS + "/" + runtime.GOARCH
+}
