@@ -28,8 +28,7 @@ func (l *loader) foreign(rel string, src []byte, docs []*node, faults fault.List
 			return true // empty
 		}
 		// A template of another tool often is no valid YAML. Ours shows a section that dbt does not have.
-		// Without its zeros and byte order mark UTF-16 can be searched.
-		if ownSection.Match(bytes.TrimLeft(bytes.ReplaceAll(src, []byte{0}, nil), "\xff\xfe\ufeff")) {
+		if holdsSection(src) {
 			return false
 		}
 		l.leave(rel, fault.Where{File: rel, Line: 1, Column: 1}, "it is not valid YAML and holds no section of a project")
@@ -56,6 +55,12 @@ func (l *loader) foreign(rel string, src []byte, docs []*node, faults fault.List
 	}
 	l.leave(rel, at, "no key at its top is a section of a project")
 	return true
+}
+
+// holdsSection reports whether text that cannot be read as YAML shows a section of ours. Without its zeros and byte order mark UTF-16
+// can be searched too.
+func holdsSection(src []byte) bool {
+	return ownSection.Match(bytes.TrimLeft(bytes.ReplaceAll(src, []byte{0}, nil), "\xff\xfe\ufeff"))
 }
 
 func ours(doc *node) bool {

@@ -152,11 +152,16 @@ func (l *loader) rel(path string) string {
 func (l *loader) file(rel string) {
 	start := fault.Where{File: rel, Line: 1, Column: 1}
 	src, problem := readRegular(filepath.Join(l.dir, filepath.FromSlash(rel)), maxFile)
-	if problem == "is too large" {
+	switch {
+	case problem != "" && strings.HasPrefix(filepath.Base(rel), "."):
+		return // another tool's, or an editor's lock
+	case problem == "is too large" && rel != File && !holdsSection(src):
+		l.leave(rel, start, "it is large and holds no section of a project")
+		return
+	case problem == "is too large":
 		l.fail(fault.ProjectLimit, start, "reading the file: larger than %d MiB", maxFile>>20)
 		return
-	}
-	if problem != "" {
+	case problem != "":
 		l.fail(fault.ProjectUnreadable, start, "reading the file: it %s", problem)
 		return
 	}

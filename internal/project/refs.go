@@ -123,7 +123,7 @@ func (l *loader) secretFile(path string) (text, problem string) {
 }
 
 // readRegular reads a regular file of at most limit bytes; anything else (a pipe, a device) could block for ever. problem says
-// in words why it cannot.
+// in words why it cannot; of a file that is too large the beginning is there.
 func readRegular(path string, limit int64) (b []byte, problem string) {
 	info, err := os.Stat(path)
 	switch {
@@ -149,7 +149,7 @@ func readRegular(path string, limit int64) (b []byte, problem string) {
 	case err != nil:
 		return nil, "cannot be read"
 	case int64(len(b)) > limit:
-		return nil, "is too large"
+		return b[:limit], "is too large"
 	}
 	return b, ""
 }

@@ -16,12 +16,13 @@ import (
 	"github.com/upwelldata/upwell/internal/fault"
 )
 
-// The limits of one file. They keep a hostile or generated file from taking the machine: parsing stays well below a second
-// and 64 MiB.
+// The limits of one file. They keep a hostile or generated file from taking the machine: reading one stays near a second and
+// 64 MiB.
 const (
 	maxFile      = 4 << 20
-	maxTokens    = 50_000 // the YAML parser is quadratic in them
-	maxMarks     = 1_000  // anchors, aliases, tags, directives
+	maxSigns     = 100_000 // signs that can begin a token: the tokenizer holds all tokens at once
+	maxTokens    = 50_000  // the YAML parser is quadratic in them
+	maxMarks     = 1_000   // anchors, aliases, tags, directives
 	maxDepth     = 64
 	maxExpansion = 100_000 // nodes after aliases
 )
@@ -72,15 +73,21 @@ func plainText(start fault.Where, src []byte) (string, *fault.Error) {
 		return "", fault.New(fault.ProjectSyntax, "reading the file: it is UTF-16").At(start).WithFix("save the file as UTF-8")
 	}
 	src = bytes.TrimPrefix(src, []byte("\xef\xbb\xbf"))
-	line, column := 1, 1
+	line, column, signs := 1, 1, 0
 	for i := 0; i < len(src); {
 		r, n := utf8.DecodeRune(src[i:])
+		if strings.ContainsRune("[]{},:-?&*!%#\"'", r) {
+			signs++
+		}
 		at := fault.Where{File: start.File, Line: line, Column: column}
 		switch {
 		case r == utf8.RuneError && n == 1:
 			return "", fault.New(fault.ProjectSyntax, "reading the file: byte 0x%02x is not UTF-8", src[i]).At(at).WithFix("save the file as UTF-8")
 		case r < ' ' && r != '\t' && r != '\n' && r != '\r', r == 0x7f:
 			return "", fault.New(fault.ProjectSyntax, "reading the file: control character 0x%02x", r).At(at).WithFix("remove the character")
+		case signs > maxSigns:
+			return "", fault.New(fault.ProjectLimit, "reading the file: more than %d signs of YAML", maxSigns).At(start).
+				WithFix("split the file; move long queries into files with sql_file")
 		}
 		column++
 		if r == '\n' {
