@@ -140,7 +140,7 @@ type fatal struct {
 	rt *rapid.T
 }
 
-func (f fatal) Helper()                       {}
+func (f fatal) Helper()                      {}
 func (f fatal) Fatalf(s string, args ...any) { f.rt.Fatalf(s, args...) }
 func (f fatal) Fatal(args ...any)            { f.rt.Fatal(args...) }
 

@@ -96,8 +96,12 @@ func appendCanonicalDecimal(b []byte, s string) []byte {
 	return append(b, s...)
 }
 
-// NormalDecimal strips sign of zero, leading zeros and trailing zeros of the fraction from exact decimal text.
+// NormalDecimal strips sign of zero, leading zeros and trailing zeros of the fraction from exact decimal text. Other text stays
+// as it is.
 func NormalDecimal(s string) string {
+	if !decimalShaped(s) {
+		return s
+	}
 	neg := strings.HasPrefix(s, "-")
 	s = strings.TrimLeft(strings.TrimPrefix(strings.TrimPrefix(s, "-"), "+"), "0")
 	if strings.Contains(s, ".") {
@@ -113,6 +117,25 @@ func NormalDecimal(s string) string {
 		return "-" + s
 	}
 	return s
+}
+
+// decimalShaped reports digits with at most one sign in front and one point.
+func decimalShaped(s string) bool {
+	if s != "" && (s[0] == '-' || s[0] == '+') {
+		s = s[1:]
+	}
+	digits, points := 0, 0
+	for i := range len(s) {
+		switch {
+		case s[i] >= '0' && s[i] <= '9':
+			digits++
+		case s[i] == '.':
+			points++
+		default:
+			return false
+		}
+	}
+	return digits > 0 && points <= 1
 }
 
 func parseUint64(s string) (uint64, bool) {

@@ -148,6 +148,19 @@ func Test_whole_numbers_beyond_64_bits_are_the_same_in_every_kind(t *testing.T) 
 	}
 }
 
+func Test_text_that_is_no_decimal_is_only_itself(t *testing.T) {
+	texts := []string{"", "-", "+", ".", "-.", "1.2.3", "00+", "+-5", "NaN", "1e5", "0", "5", "1 "}
+	for i, a := range texts {
+		for j, b := range texts {
+			v, w := DecimalValue(a), DecimalValue(b)
+			hashes := HashValues(1, []Value{v}) == HashValues(1, []Value{w})
+			if keys := string(AppendKey(nil, v)) == string(AppendKey(nil, w)); keys != (i == j) || hashes != keys {
+				t.Errorf("%q and %q: equal keys %v, equal hashes %v", a, b, keys, hashes)
+			}
+		}
+	}
+}
+
 func Test_order_absence_and_seed_matter(t *testing.T) {
 	a, b := IntValue(1), TextValue("x")
 	seen := map[uint64]string{}
