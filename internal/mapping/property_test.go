@@ -236,3 +236,9 @@ func Test_two_goroutines_may_hash_and_materialise_at_once(t *testing.T) {
 		t.Error("a clone maps differently")
 	}
 }
+
+func Test_sources_and_rows_name_kinds_by_the_same_metadata(t *testing.T) {
+	if row.KindKey != connector.KindKey {
+		t.Fatalf("%q and %q", row.KindKey, connector.KindKey)
+	}
+}
