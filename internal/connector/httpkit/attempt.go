@@ -56,12 +56,8 @@ func (c *Client) attempt(ctx context.Context, r Request, cred credentials, read 
 	var fb connector.Feedback
 	defer func() { c.gate.Leave(r.Group, fb) }() // also when a callback panics
 
-	timeout := r.Timeout
-	if timeout <= 0 {
-		timeout = c.timeout
-	}
 	start := c.now()
-	resp, err := c.roundTrip(ctx, r, req, timeout, read)
+	resp, err := c.roundTrip(ctx, r, req, c.limit(r), read)
 	fb.Latency = c.now().Sub(start)
 	if resp != nil {
 		resp.Latency = fb.Latency
@@ -180,13 +176,14 @@ type countedConn struct {
 	refuse  atomic.Bool
 }
 
-// Write counts before it writes: a failed write may have put bytes on the wire.
+// Write counts before it writes, because an attempt may end while a write is under way, and takes back what was not written.
 func (c *countedConn) Write(b []byte) (int, error) {
 	if c.refuse.Load() {
 		return 0, errAgain
 	}
+	c.written.Add(int64(len(b)))
 	n, err := c.Conn.Write(b)
-	c.written.Add(int64(n))
+	c.written.Add(int64(n - len(b)))
 	return n, err
 }
 
@@ -336,12 +333,14 @@ func isNetwork(err error) bool {
 	return errors.As(err, &dns) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)
 }
 
-// isGarbage reports an answer that is no HTTP: something was read, and it was not understood.
+// isGarbage reports an answer that is no HTTP: something was read, and it was not understood. net/http has no types for these.
 func isGarbage(err error) bool {
-	var op *net.OpError
-	return !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, errAgain) && !errors.As(err, &op) &&
-		!strings.Contains(err.Error(), "server closed idle connection") && !strings.Contains(err.Error(), "stream error") &&
-		!strings.Contains(err.Error(), "connection lost") && !strings.Contains(err.Error(), "connection broken")
+	for _, sign := range []string{"malformed", "response headers exceeded", "invalid", "unsupported", "bad Content-Length"} {
+		if strings.Contains(err.Error(), sign) {
+			return true
+		}
+	}
+	return false
 }
 
 func transientFailure(err error) bool {

@@ -211,7 +211,7 @@ func (c *Client) Stream(ctx context.Context, r Request, read func(*Response, io.
 			if limit <= 0 {
 				limit = DefaultMaxStream
 			}
-			s := &streamReader{r: body, left: limit, fail: func(err error) error { return c.answerFault(resp, err) }}
+			s := &streamReader{r: body, left: limit, fail: func(err error) error { return c.readFault(ctx, resp, c.limit(r), err) }}
 			if err := read(resp, s); err != nil {
 				return stopped{err}
 			}
@@ -228,6 +228,14 @@ func (c *Client) Redact(s string) string { return c.red.redact(s) }
 
 // AddSecret makes a text learned later (a token) unprintable.
 func (c *Client) AddSecret(s string) { c.red.add(s) }
+
+// limit is how long an attempt may take.
+func (c *Client) limit(r Request) time.Duration {
+	if r.Timeout > 0 {
+		return r.Timeout
+	}
+	return c.timeout
+}
 
 func accepted(r Request, status int) bool {
 	if r.Accept != nil {

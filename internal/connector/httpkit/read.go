@@ -28,7 +28,7 @@ func readCapped(r io.Reader, limit, hint int64) ([]byte, error) {
 		switch {
 		case int64(len(b)) > limit:
 			return nil, tooLarge(limit)
-		case errors.Is(err, io.EOF) && err == io.EOF: //nolint:errorlint // the bare EOF is the proper end
+		case err == io.EOF: //nolint:errorlint // the bare EOF is the proper end
 			return b, nil
 		case err != nil:
 			return nil, err
@@ -49,9 +49,8 @@ type streamReader struct {
 
 // Read implements io.Reader.
 func (s *streamReader) Read(p []byte) (int, error) {
-	if e, ok := s.r.(endless); ok {
-		s.r = failed{errors.New("nothing in it tells its end, so a cut could not be seen")}
-		_ = e
+	if _, ok := s.r.(endless); ok {
+		return 0, s.fail(errors.New("nothing in it tells its end, so a cut could not be seen"))
 	}
 	if s.left == 0 {
 		var one [1]byte
@@ -72,10 +71,6 @@ func (s *streamReader) end(err error) error {
 	}
 	return s.fail(err)
 }
-
-type failed struct{ err error }
-
-func (f failed) Read([]byte) (int, error) { return 0, f.err }
 
 // isToken reports an HTTP token: a method or header name. https://www.rfc-editor.org/rfc/rfc9110#name-tokens
 func isToken(s string) bool {
