@@ -102,8 +102,12 @@ func Test_a_job_writes_null_absent_and_odd_texts_exactly(t *testing.T) {
 		{text("a"), text("A"), text(odd), text("old"), dec("1.50"), row.BoolValue(true), at(1_700_000_000), row.StringKind(row.Array, `["core","plus"]`)},
 		{text("comma,\"quote\"\r\nline"), text("B"), text("x"), text("old"), dec("2"), row.BoolValue(false), absent(), absent()},
 	}
-	if got := statuses(o.bulk(l)); got != "delivered, delivered" {
+	l.rows = append(l.rows, []row.Value{text("old\rMac"), text(" C "), text("\r"), absent(), absent(), absent(), absent(), absent()})
+	if got := statuses(o.bulk(l)); got != "delivered, delivered, delivered" {
 		t.Fatal(got)
+	}
+	if rec := o.Record("Account", "Account_Number__c", "old\rMac"); rec["Name"] != " C " || rec["Description"] != "\r" {
+		t.Errorf("%v", rec)
 	}
 	rec := o.Record("Account", "Account_Number__c", "a")
 	if rec["Description"] != odd || rec["MRR__c"] != number("1.50") || rec["Is_Customer__c"] != true || rec["Last_Seen__c"] != "2023-11-14T22:13:20.000Z" || rec["Products__c"] != "core;plus" {
@@ -213,6 +217,19 @@ func Test_a_job_that_was_never_closed_is_aborted_and_not_attempted(t *testing.T)
 	out, err := o.poll(o.open(o.Settings()), job, to, b)
 	if err != nil || statuses(out) != "not attempted, not attempted" {
 		t.Errorf("%v %s", err, statuses(out))
+	}
+	if jobs := o.Jobs(); jobs[0].State != "Aborted" {
+		t.Errorf("%+v", jobs)
+	}
+}
+
+func Test_a_job_whose_closing_was_refused_is_aborted(t *testing.T) {
+	o := start(t)
+	to, b := o.batch(accounts("a"))
+	o.Inject(salesforcetest.Fault{Match: "PATCH /services/data/v66.0/jobs/ingest/", Status: 400, Body: `[{"errorCode":"INVALIDJOBSTATE","message":"no"}]`})
+	_, err := o.submit(to, b)
+	if f := fault.As(err); f == nil || f.Landed != fault.LandedNo {
+		t.Fatalf("%v", err)
 	}
 	if jobs := o.Jobs(); jobs[0].State != "Aborted" {
 		t.Errorf("%+v", jobs)

@@ -51,7 +51,7 @@ func (c *Reader) Read(dst []string) ([]string, error) {
 
 var (
 	errQuote = errors.New("text after a closing quote")
-	errBare  = errors.New("a quote inside an unquoted cell")
+	errBare  = errors.New("a quote or a carriage return inside an unquoted cell")
 	errLong  = errors.New("a cell is too large")
 )
 
@@ -67,14 +67,14 @@ func (c *Reader) cell() (string, bool, error) {
 	var out []byte
 	for {
 		switch {
-		case b == ',':
+		case b == ',' && (len(out) == 0 || out[len(out)-1] != '\r'):
 			return string(out), false, nil
 		case b == '\n':
 			if n := len(out); n > 0 && out[n-1] == '\r' {
 				out = out[:n-1]
 			}
 			return string(out), true, nil
-		case b == '"':
+		case b == '"', len(out) > 0 && out[len(out)-1] == '\r':
 			return "", false, errBare
 		case len(out) >= MaxField:
 			return "", false, errLong

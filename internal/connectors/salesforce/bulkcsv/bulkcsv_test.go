@@ -64,8 +64,8 @@ func Test_a_text_cut_inside_quotes_is_an_error(t *testing.T) {
 	}
 }
 
-func Test_stray_quotes_are_errors(t *testing.T) {
-	for _, text := range []string{"a\"b\n", "\"a\"b\n", "\"a\" ,b\n"} {
+func Test_stray_quotes_and_carriage_returns_are_errors(t *testing.T) {
+	for _, text := range []string{"a\"b\n", "\"a\"b\n", "\"a\" ,b\n", "a\rb\n", "a\r,b\n", "\"a\"\rb\n"} {
 		if _, err := readAll(text); err == nil {
 			t.Errorf("%q was read", text)
 		}

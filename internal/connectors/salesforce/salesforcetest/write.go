@@ -255,6 +255,9 @@ func (t *table) lookup(id string) (*record, *itemError) {
 // upsert creates or updates by a key field; key is its position.
 func (s *Server) upsert(t *table, d *draft, key int) outcome {
 	f := &t.object.Fields[key]
+	if d.bad != nil {
+		return refused(d.bad)
+	}
 	v, ok := d.value(key)
 	if f.Type == "id" {
 		if ok = d.id != ""; !ok {
