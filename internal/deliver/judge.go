@@ -142,17 +142,7 @@ func (d *Delivery) repeatable(op connector.Op) bool {
 // else left for a person.
 // Invariant 2: what may not be repeated is never repeated blindly.
 func (d *Delivery) unknown(ctx context.Context, w *work, rows []int, f *fault.Error) (open bool) {
-	left, found := rows, map[int]connector.Found{}
-	if got, ok := d.readBack(ctx, w, rows); ok {
-		left = nil
-		for n, i := range rows {
-			if got[n].Exists && !got[n].Ambiguous {
-				found[i] = got[n]
-			} else {
-				left = append(left, i)
-			}
-		}
-	}
+	left, found := d.findLanded(ctx, w, rows)
 	var acks []ledger.Ack
 	for i, g := range found {
 		ack, _ := w.result(i, connector.Result{Status: connector.Delivered, RemoteID: g.RemoteID})
@@ -177,6 +167,29 @@ func (d *Delivery) unknown(ctx context.Context, w *work, rows []int, f *fault.Er
 		d.Tally.Unknown.Add(int64(len(refs)))
 	}
 	return len(refs) > 0
+}
+
+// findLanded reads rows back whose existence alone tells the outcome: a record inserted is there, a record deleted is not. What
+// an update left behind cannot be told from what was there before.
+func (d *Delivery) findLanded(ctx context.Context, w *work, rows []int) (left []int, found map[int]connector.Found) {
+	op := w.kind.op
+	tells := op == connector.OpInsert || op == connector.OpAppend || op == connector.OpDelete
+	if !tells {
+		return rows, nil
+	}
+	got, ok := d.readBack(ctx, w, rows)
+	if !ok {
+		return rows, nil
+	}
+	found = map[int]connector.Found{}
+	for n, i := range rows {
+		if !got[n].Ambiguous && got[n].Exists == (op != connector.OpDelete) {
+			found[i] = got[n]
+		} else {
+			left = append(left, i)
+		}
+	}
+	return left, found
 }
 
 // leave gives up rows because the run stops: those that may have landed are unknown, the others pending.

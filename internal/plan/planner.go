@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"bytes"
 	"context"
 	"iter"
 	"time"
@@ -148,7 +149,7 @@ func (p *Planner) classifyUpsert(c ledger.Change) {
 	}
 	p.item.RemoteID = c.Old.RemoteID
 	full := p.d.Full || p.item.Dirty || c.Old.State == ledger.Cleared || c.Old.State == ledger.Missed
-	if moved := !sameValues(c.Old.Match, c.New.Match) && len(c.Old.Match) > 0; moved {
+	if moved(c) {
 		p.classifyMove(c, op)
 		return
 	}
@@ -167,6 +168,14 @@ func (p *Planner) classifyUpsert(c ledger.Change) {
 	default:
 		p.send(Change, op, c.New.Match, p.values, false)
 	}
+}
+
+// moved reports whether the record's identity changed, as the tool compares identities.
+func moved(c ledger.Change) bool {
+	if c.New.MatchID != nil && c.Old.MatchID != nil {
+		return !bytes.Equal(c.New.MatchID, c.Old.MatchID)
+	}
+	return len(c.Old.Match) > 0 && !sameValues(c.Old.Match, c.New.Match)
 }
 
 // classifyMove plans a record whose identity changed: moved where the tool can, else as on_match_change says.
