@@ -116,6 +116,9 @@ func (l *login) fetchByRefreshToken(ctx context.Context) (httpkit.Token, error) 
 	if err != nil {
 		return httpkit.Token{}, err
 	}
+	if err := l.refresh.ready(); err != nil {
+		return httpkit.Token{}, err
+	}
 	t, rotated, err := l.try(ctx, used)
 	if refusal(err) == "invalid_grant" {
 		// Another process may have rotated it meanwhile: look once, then a person is needed.

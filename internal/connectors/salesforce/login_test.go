@@ -205,11 +205,7 @@ func quoteJSON(s string) string {
 func Test_a_token_that_cannot_be_kept_is_not_used(t *testing.T) {
 	o := start(t, salesforcetest.WithRotation())
 	settings := o.with("refresh_token", o.RefreshToken())
-	blocked := filepath.Join(o.dir, "file")
-	if err := os.WriteFile(blocked, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	o.dir = filepath.Join(blocked, "below") // a folder below a file: nothing can be written
+	o.dir = "" // no state folder
 	before := o.Stats().Total
 	_, err := o.open(settings).Check(t.Context())
 	f := fault.As(err)
@@ -286,6 +282,35 @@ func Test_a_token_rotated_while_the_old_one_was_under_way_is_picked_up(t *testin
 	}
 	if n := o.Requests(tokenRoute); n != 3 {
 		t.Errorf("%d token calls, want the quick one, the refused one and its repetition", n)
+	}
+}
+
+func Test_a_state_folder_that_cannot_be_used_is_reported_before_the_token_is_spent(t *testing.T) {
+	o := start(t, salesforcetest.WithRotation())
+	first := o.RefreshToken()
+	file := filepath.Join(o.dir, "file")
+	if err := os.Symlink(filepath.Join(o.dir, "nowhere", "at", "all"), file); err != nil {
+		t.Fatal(err)
+	}
+	o.dir = file // a link that leads nowhere: reading finds nothing, making it fails
+	if _, err := o.open(o.with("refresh_token", first)).Check(t.Context()); !fault.Is(err, fault.StateUnusable) {
+		t.Errorf("%v", err)
+	}
+	if o.RefreshToken() != first {
+		t.Error("the token was spent")
+	}
+}
+
+func Test_a_rotated_token_is_never_shown(t *testing.T) {
+	o := start(t, salesforcetest.WithRotation())
+	d := o.open(o.with("refresh_token", o.RefreshToken()))
+	if _, err := d.Check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	o.Inject(salesforcetest.Fault{Match: "/limits", Status: 400, Body: `[{"errorCode":"ODD","message":"seen ` + o.RefreshToken() + `"}]`})
+	_, err := d.Check(t.Context())
+	if err == nil || strings.Contains(err.Error(), o.RefreshToken()) {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -56,6 +56,26 @@ func (r *refreshToken) current() (string, error) {
 	return f.Token, nil
 }
 
+// ready finds out whether a new token could be kept, before the old one is spent on getting it.
+func (r *refreshToken) ready() error {
+	if r.file == "" {
+		return nil // whether the org rotates is not known yet
+	}
+	dir := filepath.Dir(r.file)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return stateFault(err, "preparing to keep the refresh token")
+	}
+	f, err := os.CreateTemp(dir, ".salesforce_refresh_token-*")
+	if err != nil {
+		return stateFault(err, "preparing to keep the refresh token")
+	}
+	_ = f.Close() //nolint:errcheck // nothing was written
+	if err := os.Remove(f.Name()); err != nil {
+		return stateFault(err, "preparing to keep the refresh token")
+	}
+	return nil
+}
+
 // save writes the token so that a crash leaves the old file or the new one, never half of one.
 func (r *refreshToken) save(token string) error {
 	if r.file == "" {
@@ -66,9 +86,6 @@ func (r *refreshToken) save(token string) error {
 		return stateFault(err, "keeping the new refresh token")
 	}
 	dir := filepath.Dir(r.file)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return stateFault(err, "keeping the new refresh token")
-	}
 	tmp, err := os.CreateTemp(dir, ".salesforce_refresh_token-*") // mode 0600
 	if err != nil {
 		return stateFault(err, "keeping the new refresh token")
