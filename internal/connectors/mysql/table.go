@@ -61,11 +61,11 @@ func (t *table) insertable() bool {
 
 // ofKey finds the unique index a duplicate-key message names: 'index' or 'table.index'.
 func (t *table) ofKey(message string) *index {
-	_, rest, ok := strings.Cut(message, " for key ")
-	if !ok {
+	i := strings.LastIndex(message, " for key ") // the value before it may hold anything
+	if i < 0 {
 		return nil
 	}
-	name := strings.Trim(rest, "'`\"")
+	name := strings.Trim(message[i+len(" for key "):], "'`\"")
 	for i, k := range t.indexes {
 		if name == k.name || name == t.name+"."+k.name {
 			return &t.indexes[i]
