@@ -384,7 +384,7 @@ func Test_results_that_speak_twice_or_of_strangers_are_not_believed(t *testing.T
 		t.Fatal(err)
 	}
 	o.Inject(salesforcetest.Fault{Match: "successfulResults", Status: 200, Headers: map[string]string{"Content-Type": "text/csv"}, Body: "sf__Id,sf__Created,Account_Number__c,Name\n" +
-		"0015g00000000001AAA,true,a,x\n0015g00000000002AAA,true,a,x\n0015g00000000003AAA,true,stranger,x\n,true,b,x\n"})
+		"0015g0000000001AAA,true,a,x\n0015g0000000002AAA,true,a,x\n0015g0000000003AAA,true,stranger,x\n,true,b,x\n"})
 	out, err := o.poll(o.Destination, job, to, b)
 	if err != nil || statuses(out) != "unknown, unknown" || out.Extra() != 1 {
 		t.Errorf("%v %s, %d extra", err, statuses(out), out.Extra())

@@ -61,7 +61,7 @@ func (d *Duration) UnmarshalText(b []byte) error {
 func LockRow(object, field, equals string, times int, wrapped bool) RowFault {
 	f := RowFault{
 		Object: object, Field: field, Equals: equals, Times: times,
-		Code: "UNABLE_TO_LOCK_ROW", Message: "unable to obtain exclusive access to this record or 1 records: 0015g00000000001AAA",
+		Code: "UNABLE_TO_LOCK_ROW", Message: "unable to obtain exclusive access to this record or 1 records: 0015g0000000001AAA",
 	}
 	if wrapped {
 		f.Code = "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY"

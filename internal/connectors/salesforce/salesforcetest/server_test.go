@@ -127,7 +127,7 @@ func Test_malformed_requests_are_refused_as_a_whole(t *testing.T) {
 		{"no type", "PATCH", byNumber, records(`{"Account_Number__c":"a","Name":"N"}`), "INVALID_TYPE"},
 		{"another type", "PATCH", byNumber, records(`{"attributes":{"type":"Contact"},"LastName":"N"}`), "INVALID_TYPE"},
 		{"unknown type", "POST", "composite/sobjects", records(`{"attributes":{"type":"Nothing"},"X":1}`), "INVALID_TYPE"},
-		{"an id", "PATCH", byNumber, records(account(`"id":"0015g00000000001AAA","Account_Number__c":"a"`)), "INVALID_FIELD"},
+		{"an id", "PATCH", byNumber, records(account(`"id":"0015g0000000001AAA","Account_Number__c":"a"`)), "INVALID_FIELD"},
 		{"unknown field", "PATCH", byNumber, records(ok, account(`"Account_Number__c":"b","Nmae":"N"`)), "INVALID_FIELD"},
 		{"text for a number", "PATCH", byNumber, records(ok, account(`"Account_Number__c":"b","Health_Score__c":"high"`)), "JSON_PARSER_ERROR"},
 		{"number for a text", "PATCH", byNumber, records(ok, account(`"Account_Number__c":7`)), "JSON_PARSER_ERROR"},

@@ -1,0 +1,20 @@
+package salesforce
+
+import (
+	"github.com/upwelldata/upwell/internal/connector"
+	"github.com/upwelldata/upwell/internal/row"
+)
+
+// EncodedBytes is the size of the records of a collection as they are sent.
+func EncodedBytes(to *connector.Target, rows *row.Batch) int {
+	l := plan(to, rows)
+	n := 0
+	for i := range rows.Len() {
+		b, _, bad := l.record(nil, rows, i)
+		if bad != nil {
+			panic(bad.message)
+		}
+		n += len(b) + 1
+	}
+	return n
+}
