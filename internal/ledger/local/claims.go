@@ -18,8 +18,11 @@ const (
 	gone                 // an entry that was not read
 )
 
-// claim is one identity in trouble, on one key.
-type claim struct{ id xxh3.Uint128 }
+// claim is an identity in trouble, on a key.
+type claim struct {
+	id   xxh3.Uint128
+	kind byte
+}
 
 type claims struct{ byKey *sorter }
 
@@ -29,13 +32,14 @@ type collector struct {
 	bloom bloom
 }
 
-func (c *collector) add(id []byte, kind byte, keyHash uint64) error {
+func (c *collector) add(id []byte, kind byte, hash uint64, key []byte) error {
 	if id == nil {
 		return nil
 	}
 	u := identity(c.d.c.s.m.Meta.Seed, id)
 	c.bloom.add(matchHash(u))
-	return addClaim(c.byID, u.Hi, u.Lo, uint64(kind), keyHash)
+	// Keys that share a hash are told apart by another one.
+	return addClaim(c.byID, u.Hi, u.Lo, uint64(kind), hash, xxh3.Hash(key))
 }
 
 func addClaim(s *sorter, words ...uint64) error {
@@ -43,7 +47,7 @@ func addClaim(s *sorter, words ...uint64) error {
 	if err != nil {
 		return err
 	}
-	var buf [32]byte
+	var buf [40]byte
 	b := buf[:0]
 	for _, n := range words {
 		b = binary.BigEndian.AppendUint64(b, n)
@@ -54,7 +58,7 @@ func addClaim(s *sorter, words ...uint64) error {
 
 func (c *collector) row(w *walk, _ *live, _ bool) error {
 	_, _, id := recordHead(w.body)
-	return c.add(id, claimant, w.hash)
+	return c.add(id, claimant, w.hash, w.key)
 }
 
 func (c *collector) first(w *walk, old *live, _ bool) error {
@@ -62,7 +66,7 @@ func (c *collector) first(w *walk, old *live, _ bool) error {
 	if err != nil {
 		return err
 	}
-	return c.add(id, claimant, w.hash)
+	return c.add(id, claimant, w.hash, old.key)
 }
 
 func (c *collector) gone(w *walk, old *live) error {
@@ -70,7 +74,7 @@ func (c *collector) gone(w *walk, old *live) error {
 	if err != nil {
 		return err
 	}
-	return c.add(id, gone, w.hash)
+	return c.add(id, gone, w.hash, old.key)
 }
 
 func (c *collector) dirty(*walk, []byte) error { return nil }
@@ -127,40 +131,43 @@ func (d *delta) claimUnchanged(col *collector, load *loader, slot int) error {
 		if err != nil {
 			return err
 		}
-		return col.add(id, claimant, h)
+		return col.add(id, claimant, h, group[i].key)
 	}
 	return nil
 }
 
 // judge walks the identities and names the keys in trouble.
 func (c *collector) judge(byKey *sorter) (n int, err error) {
-	var id, key [2]uint64 // of the group; key[0] is its first claimant
-	claimants, told := 0, false
+	var id, first, last [2]uint64 // identity of the group, its first and its last claimant
+	claimants := 0
 	for cur := c.byID.cursor(); ; {
 		if !cur.next() {
 			return n, cur.err()
 		}
 		k := cur.key()
-		word := func(i int) uint64 { return be64(k[i*8:]) }
-		if now := [2]uint64{word(0), word(1)}; now != id || claimants == 0 {
-			id, claimants, told = now, 0, false
+		pair := func(i int) [2]uint64 { return [2]uint64{be64(k[i*8:]), be64(k[i*8+8:])} }
+		name := func(hash uint64, kind byte) {
+			n++
+			if err == nil {
+				err = addClaim(byKey, hash, id[0], id[1], uint64(kind))
+			}
 		}
-		name := func(hash uint64) error { n++; return addClaim(byKey, hash, id[0], id[1]) }
-		switch {
-		case word(2) == uint64(gone) && claimants > 0:
-			err = name(word(3))
-		case word(2) == uint64(gone):
+		if pair(0) != id {
+			id, claimants = pair(0), 0
+		}
+		switch who := pair(3); {
+		case be64(k[16:]) == uint64(gone):
+			if claimants > 0 {
+				name(who[0], gone)
+			}
 		case claimants == 0:
-			key[0], claimants = word(3), 1
-		case word(3) != key[0] || claimants > 1:
-			if !told {
-				told = true
-				err = name(key[0])
+			first, last, claimants = who, who, 1
+		case who != last:
+			if claimants == 1 {
+				name(first[0], claimant)
 			}
-			if err == nil && (claimants == 1 || word(3) != key[1]) {
-				err = name(word(3))
-			}
-			key[1], claimants = word(3), 2
+			name(who[0], claimant)
+			last, claimants = who, claimants+1
 		}
 		if err != nil {
 			return n, err
@@ -201,7 +208,7 @@ func (c *claimCursor) take(h uint64) []claim {
 	c.buf = c.buf[:0]
 	for c.more && c.m.hash() == h {
 		k := c.m.key()
-		c.buf = append(c.buf, claim{xxh3.Uint128{Hi: be64(k[8:]), Lo: be64(k[16:])}})
+		c.buf = append(c.buf, claim{xxh3.Uint128{Hi: be64(k[8:]), Lo: be64(k[16:])}, k[31]})
 		c.more = c.m.next()
 	}
 	return c.buf
@@ -214,14 +221,14 @@ func (c *claimCursor) err() error {
 	return c.m.err()
 }
 
-// collides reports that a match is in trouble on the key looked at.
-func (w *walk) collides(matchID []byte) bool {
+// troubled reports that a match is in trouble on the key looked at, which is a claimant or gone.
+func (w *walk) troubled(matchID []byte, kind byte) bool {
 	if matchID == nil || len(w.claim) == 0 {
 		return false
 	}
 	u := identity(w.d.c.s.m.Meta.Seed, matchID)
 	for _, c := range w.claim {
-		if c.id == u {
+		if c.id == u && c.kind == kind {
 			return true
 		}
 	}
@@ -229,6 +236,9 @@ func (w *walk) collides(matchID []byte) bool {
 }
 
 func be64(b []byte) uint64 { return binary.BigEndian.Uint64(b) }
+
+// collides reports that rows with other keys claim the match of the row looked at.
+func (w *walk) collides(matchID []byte) bool { return w.troubled(matchID, claimant) }
 
 // matchHash is what the index keeps of an identity; 0 stands for none.
 func matchHash(u xxh3.Uint128) uint64 { return max(u.Lo, 1) }

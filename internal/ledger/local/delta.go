@@ -320,7 +320,7 @@ func (t *teller) gone(w *walk, at *live) error {
 	if err != nil {
 		return err
 	}
-	return t.tell(ledger.Change{Hash: w.hash, Key: old.Key, Old: old, Claimed: w.collides(old.MatchID)})
+	return t.tell(ledger.Change{Hash: w.hash, Key: old.Key, Old: old, Claimed: w.troubled(old.MatchID, gone)})
 }
 
 func (t *teller) dirty(w *walk, key []byte) error {

@@ -312,6 +312,11 @@ func skipValues(d *decoder) []byte {
 	return d.b
 }
 
+// hashMask lets tests give many keys the same hash.
+var hashMask = ^uint64(0)
+
+func keyHash(seed uint64, key []byte) uint64 { return row.KeyHash(seed, key) & hashMask }
+
 // identity is the 128-bit hash a normalised match is compared by.
 func identity(seed uint64, matchID []byte) xxh3.Uint128 { return xxh3.Hash128Seed(matchID, seed) }
 

@@ -9,8 +9,6 @@ import (
 
 	"github.com/klauspost/compress/s2"
 	"github.com/zeebo/xxh3"
-
-	"github.com/upwelldata/upwell/internal/row"
 )
 
 type part struct {
@@ -259,7 +257,7 @@ func (c *tableCursor) hashAt(i int) uint64 {
 	if c.t.kind == kindRaw && len(k) >= 8 {
 		return binary.BigEndian.Uint64(k)
 	}
-	return row.KeyHash(c.seed, k)
+	return keyHash(c.seed, k)
 }
 
 func (c *tableCursor) hash() uint64 { return c.curHash }

@@ -9,10 +9,7 @@ import (
 
 	"github.com/upwelldata/upwell/internal/fault"
 	"github.com/upwelldata/upwell/internal/ledger"
-	"github.com/upwelldata/upwell/internal/row"
 )
-
-func keyHash(seed uint64, key []byte) uint64 { return row.KeyHash(seed, key) }
 
 // session is a run's write access. After the first failed write it is dead: what a failed sync left behind is not known, and
 // trying again would hide it.

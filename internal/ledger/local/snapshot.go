@@ -12,7 +12,6 @@ import (
 
 	"github.com/upwelldata/upwell/internal/fault"
 	"github.com/upwelldata/upwell/internal/ledger"
-	"github.com/upwelldata/upwell/internal/row"
 )
 
 // snapshot is one published state, open for reading.
@@ -46,7 +45,7 @@ func (p *snapshot) Get(_ context.Context, key []byte) (*ledger.Entry, error) {
 }
 
 func (s *state) get(l *loader, key []byte) (*ledger.Entry, error) {
-	h := row.KeyHash(s.m.Meta.Seed, key)
+	h := keyHash(s.m.Meta.Seed, key)
 	from, to := s.index.find(h)
 	if from == to {
 		return nil, nil
@@ -190,7 +189,7 @@ func (p *snapshot) KeyHistory(ctx context.Context, key []byte) iter.Seq2[ledger.
 		}
 		var now after
 		now.start(e)
-		hash := row.KeyHash(p.s.m.Meta.Seed, key)
+		hash := keyHash(p.s.m.Meta.Seed, key)
 		for _, ref := range slices.Backward(p.s.m.History) {
 			t, err := p.s.trail(ref)
 			if errors.Is(err, errRetired) {
