@@ -18,3 +18,9 @@ func EncodedBytes(to *connector.Target, rows *row.Batch) int {
 	}
 	return n
 }
+
+// ParseBulkError gives code, message and fields of an sf__Error.
+func ParseBulkError(s string) (code, message string, fields []string) {
+	e := parseBulkError(s)
+	return e.StatusCode, e.Message, e.Fields
+}
