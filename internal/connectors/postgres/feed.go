@@ -98,7 +98,6 @@ func (f *feed) failure() error {
 // finish ends the COPY and gives the rows the server counts.
 func (f *feed) finish(ctx context.Context) (int64, error) {
 	close(f.full)
-	f.full = nil
 	select {
 	case <-f.done:
 	case <-ctx.Done():

@@ -18,7 +18,7 @@ func (s *slot) appendArrayText(b []byte, text string) ([]byte, *refusal) {
 		return b, &refusal{fault.ValueType, "the value is not a JSON array"}
 	}
 	elem := &slot{typ: s.elem, name: s.name, mod: s.mod}
-	elem.prepare()
+	elem.prepare("UTF8")
 	comma := s.comma
 	if comma == 0 {
 		comma = ','

@@ -111,7 +111,7 @@ func (s *slot) appendNumeric(b []byte, v row.Value) ([]byte, *refusal) {
 		if used > max(scale, 0) || (scale < 0 && len(whole) > 0 && zeros < -scale) {
 			return b, &refusal{fault.ValueType, fmt.Sprintf("%s has more digits after the point than numeric(%d,%d) keeps; nothing is rounded silently", excerpt(v.String()), precision, scale)}
 		}
-		if len(whole) > precision-scale || (len(whole) == 0 && scale > precision && leadingZeros(frac) < scale-precision && used > 0) {
+		if len(whole) > max(precision-scale, 0) || (len(whole) == 0 && scale > precision && leadingZeros(frac) < scale-precision && used > 0) {
 			return b, &refusal{fault.ValueType, fmt.Sprintf("%s is too large for numeric(%d,%d)", excerpt(v.String()), precision, scale)}
 		}
 	}

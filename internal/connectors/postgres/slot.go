@@ -17,6 +17,7 @@ const (
 	bpcharOID = 1042
 	nameOID   = 19
 	textOID   = 25
+	byteaOID  = 17
 )
 
 // slot is one column of a target: what it is and how values are written into it.
@@ -33,22 +34,26 @@ type slot struct {
 
 	carrier    string // SQL type the value travels in
 	carrierOID uint32
-	cast       string // "::type" behind the carried value, "" when the carrier is the type
+	read       string // format of the expression that makes the column's type of the carried value
 	chosen     map[string]bool
 }
 
-// prepare settles how the column's values travel: in binary where the format is known, else as text that the server casts.
-func (s *slot) prepare() {
-	s.carrier, s.carrierOID, s.cast = "text", textOID, "::"+s.typ.name
+// prepare settles how the column's values travel: in binary where the client can make sure that the server takes every value it
+// is given, else as text that the server casts when the row is written; one bad value must not end a COPY. Where the server's
+// encoding lacks characters, texts travel as bytes for the same reason.
+func (s *slot) prepare(encoding string) {
+	s.carrier, s.carrierOID, s.read = "text", textOID, "%s"
+	if encoding != "UTF8" && encoding != "SQL_ASCII" {
+		s.carrier, s.carrierOID, s.read = "bytea", byteaOID, "convert_from(%s, 'UTF8')"
+	}
 	switch s.form {
 	case formBool, formInt2, formInt4, formInt8, formOID, formFloat4, formFloat8, formNumeric, formBytea, formDate, formTime,
-		formTimestamp, formTimestamptz, formInterval, formUUID, formJSON, formJSONB:
-		s.carrier, s.carrierOID, s.cast = s.typ.name, s.oid, ""
-	case formString:
-		if s.oid == textOID {
-			s.cast = ""
+		formTimestamp, formTimestamptz, formInterval, formUUID:
+		s.carrier, s.carrierOID, s.read = s.typ.name, s.oid, "%s"
+	case formString, formText, formArray, formArrayLiteral, formJSON, formJSONB:
+		if s.oid != textOID {
+			s.read += "::" + strings.ReplaceAll(s.typ.name, "%", "%%")
 		}
-	case formText, formArray, formArrayLiteral:
 	}
 	if len(s.choices) > 0 {
 		s.chosen = map[string]bool{}
@@ -165,7 +170,7 @@ func (s *slot) appendBinary(b []byte, v row.Value) ([]byte, *refusal) {
 			return append(b, v.Str()...), nil
 		}
 	case formDate:
-		if d := v.Int() - daysTo2000; k == row.Date && d > math.MinInt32 && d < math.MaxInt32 {
+		if d := v.Int() - daysTo2000; k == row.Date && d >= -2_451_545 && d < 2_145_031_949 { // 4714-11-24 BC to 5874897-12-31
 			return be.AppendUint32(b, uint32(int32(d))), nil
 		}
 	case formTime:
@@ -173,7 +178,7 @@ func (s *slot) appendBinary(b []byte, v row.Value) ([]byte, *refusal) {
 			return be.AppendUint64(b, uint64(v.Int()/1000)), nil
 		}
 	case formTimestamp:
-		if k == row.Date && v.Int() > -10_000_000 && v.Int() < 100_000_000 { // a date is that day's midnight
+		if k == row.Date && v.Int() >= daysTo2000-2_451_545 && v.Int() < 106_000_000 { // a date is that day's midnight
 			return be.AppendUint64(b, uint64((v.Int()-daysTo2000)*microsPerDay)), nil
 		}
 		if us, ok := micros(v); ok && k == row.Timestamp {
@@ -253,9 +258,6 @@ func checkText(b []byte) *refusal {
 }
 
 func (s *slot) appendJSONValue(b []byte, v row.Value) ([]byte, *refusal) {
-	if s.form == formJSONB {
-		b = append(b, 1)
-	}
 	at := len(b)
 	switch v.Kind() { //nolint:exhaustive // the kinds that are JSON
 	case row.JSON, row.Array:

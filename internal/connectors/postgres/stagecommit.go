@@ -205,7 +205,7 @@ func (g *stageGroup) rows(lo, hi int64, some []answer) (*statement, [][]byte) {
 	cols := slices.Concat(g.match, g.fields)
 	var list []string
 	for i, c := range cols {
-		list = append(list, fmt.Sprintf("c%d%s AS c%d", g.index[i], c.cast, i))
+		list = append(list, fmt.Sprintf(c.read+" AS c%d", fmt.Sprintf("c%d", g.index[i]), i))
 	}
 	list = append(list, "o")
 	params := [][]byte{binary.BigEndian.AppendUint64(nil, uint64(lo)), binary.BigEndian.AppendUint64(nil, uint64(hi))}

@@ -182,7 +182,7 @@ func (s *statement) duplicates() string {
 func unnest(cols []*slot, some bool) string {
 	var out, params, names []string
 	for i, c := range cols {
-		out = append(out, fmt.Sprintf("c%d%s AS c%d", i, c.cast, i))
+		out = append(out, fmt.Sprintf(c.read+" AS c%d", fmt.Sprintf("c%d", i), i))
 		params = append(params, fmt.Sprintf("$%d::%s[]", i+1, c.carrier))
 		names = append(names, fmt.Sprintf("c%d", i))
 	}

@@ -117,14 +117,14 @@ func lookUp(ctx context.Context, c *pgconn.PgConn, names []string) ([]*table, er
 	out := make([]*table, len(names))
 	for i, name := range names {
 		parts := splitName(name)
-		if len(parts) > 2 {
+		if len(parts) > 2 || strings.Contains(name, "\x00") {
 			continue
 		}
 		for k := range parts {
 			parts[k] = ident(parts[k])
 		}
 		rows, err := query(ctx, c, `SELECT c.oid, n.nspname, c.relname, c.relkind FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
- WHERE c.oid = pg_catalog.to_regclass($1::text) AND c.relkind IN ('r', 'p')`, []byte(strings.Join(parts, ".")))
+ WHERE c.oid = pg_catalog.to_regclass($1::text) AND c.relkind IN ('r', 'p') AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'`, []byte(strings.Join(parts, ".")))
 		if err != nil {
 			return nil, err
 		}
@@ -178,7 +178,7 @@ func fillTables(ctx context.Context, c *pgconn.PgConn, tables []*table) error {
 			creatable: !yes(r[8]) && yes(r[9]), updatable: !yes(r[8]) && yes(r[10]), readOnly: yes(r[8]),
 			loose: yes(r[11]), foldCase: string(r[12]) == "citext" || yes(r[11]), choices: jsonStrings(r[13]),
 		}
-		s.prepare()
+		s.prepare(c.ParameterStatus("server_encoding"))
 		for _, t := range byOID[rel] {
 			t.columns = append(t.columns, s)
 		}
