@@ -74,6 +74,12 @@ type Found struct {
 	Values    []row.Value // in the order of fields; Absent where the tool did not tell
 }
 
+// Timed is a destination whose settings decide how long a request may take: requests of a dead process may land that much later.
+// Without it Spec.Timeout says so.
+type Timed interface {
+	Timeout() time.Duration
+}
+
 // Account is who the credentials belong to. Limits are counted per account.
 type Account struct {
 	ID      string // stable and unique per tool: organisation id, host and database
