@@ -68,7 +68,7 @@ func (s *session) compact(ctx context.Context, refs, all []segmentRef, bottom bo
 	if err != nil {
 		return out, err
 	}
-	l, err := mergeRows(ctx, w, rows, open, bottom)
+	l, err := mergeRows(ctx, w, rows, open, bottom, nil)
 	if err != nil {
 		w.out.abandon()
 		return out, err
@@ -89,14 +89,15 @@ func (s *session) compact(ctx context.Context, refs, all []segmentRef, bottom bo
 	return out, nil
 }
 
-func mergeRows(ctx context.Context, w *tableWriter, rows *merge, from []*segment, bottom bool) (*lists, error) {
+// mergeRows writes the newest row of every key; those that skip names are left out as if they were not there.
+func mergeRows(ctx context.Context, w *tableWriter, rows *merge, from []*segment, bottom bool, skip func(source int, hash uint64) bool) (*lists, error) {
 	l := &lists{}
 	var last, buf []byte
 	for n := 0; rows.next(); n++ {
 		if n%4096 == 0 && ctx.Err() != nil {
 			return nil, fault.Wrap(fault.Cancelled, ctx.Err(), "merging segments of the ledger")
 		}
-		if n > 0 && bytes.Equal(last, rows.key()) {
+		if n > 0 && bytes.Equal(last, rows.key()) || skip != nil && skip(rows.source(), rows.hash()) {
 			continue
 		}
 		last = append(last[:0], rows.key()...)

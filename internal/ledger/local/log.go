@@ -163,7 +163,9 @@ func readLog(path string, salvage bool, each func(records []byte) error) (h logH
 		if seq > want && !salvage {
 			return h, 0, 0, corrupt(path, "acknowledgements before byte %d are missing", at)
 		}
-		if err := each(records); err != nil {
+		if err := each(records); err != nil && salvage {
+			return h, 0, lost + len(b) - at, nil
+		} else if err != nil {
 			return h, 0, 0, corrupt(path, "the acknowledgements at byte %d cannot be read", at)
 		}
 		at, want = at+n, seq+1

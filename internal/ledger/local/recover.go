@@ -51,7 +51,8 @@ func (h *home) adoptFound(ctx context.Context, f *found) error {
 		return err
 	}
 	defer discard(snap)
-	s := &session{h: h, run: f.run, snap: snap, base: snap.s.m, table: f.table, lists: f.lists, next: f.next, over: true}
+	s := &session{h: h, run: f.run, snap: snap, base: snap.s.m, table: f.table, lists: f.lists, over: true}
+	s.next.Store(f.next)
 	s.done.L = &s.mu
 	if f.pend != nil {
 		s.segs, s.hist = f.pend.Segments, f.pend.History

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/upwelldata/upwell/internal/fault"
 	"github.com/upwelldata/upwell/internal/ledger"
@@ -27,7 +28,8 @@ type session struct {
 	shape  []string // fields of the last entry
 	fields []string // of all entries
 	table  *builder
-	next   uint64 // number of the next file
+	next   atomic.Uint64 // number of the next file
+	merged int           // segments at the start of segs that are merged ones
 	segs   []segmentRef
 	hist   []fileRef
 	frozen bool // a full table is being written
@@ -47,7 +49,8 @@ func (h *home) session(run string) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &session{h: h, run: run, snap: snap, base: snap.s.m, table: &builder{}, next: snap.s.m.Next}
+	s := &session{h: h, run: run, snap: snap, base: snap.s.m, table: &builder{}}
+	s.next.Store(snap.s.m.Next)
 	s.done.L = &s.mu
 	// The first log is made at once: a folder that cannot be written stops the run before a request is sent.
 	if err := s.openLog(); err != nil {
@@ -127,6 +130,9 @@ func (s *session) freeze() error {
 		defer s.mu.Unlock()
 		if err == nil {
 			err = s.adopt(job, live)
+		}
+		if err == nil && len(s.segs)-s.merged >= sessionSegments {
+			err = s.tidy()
 		}
 		if err != nil {
 			s.die(err)
@@ -215,8 +221,7 @@ func (s *session) commit(group uint64) error {
 
 // take gives the number of the next file.
 func (s *session) take() uint64 {
-	s.next++
-	return s.next - 1
+	return s.next.Add(1) - 1
 }
 
 // job writes one table as files.
@@ -289,7 +294,7 @@ func (s *session) adopt(j *job, live uint64) error {
 	if err := d.syncDir(dir); err != nil {
 		return unusable(err, "syncing the ledger folder")
 	}
-	p := &pending{Format: Format, Base: s.base.Meta.Version, Run: s.run, Next: s.next, Log: live, Segments: s.segs, History: s.hist}
+	p := &pending{Format: Format, Base: s.base.Meta.Version, Run: s.run, Next: s.next.Load(), Log: live, Segments: s.segs, History: s.hist}
 	if err := replaceSealed(d, filepath.Join(dir, pendingName), p); err != nil {
 		return err
 	}
@@ -298,6 +303,23 @@ func (s *session) adopt(j *job, live uint64) error {
 			return unusable(err, "removing a log that is not needed any more")
 		}
 	}
+	return nil
+}
+
+// sessionSegments is how many segments a session makes before it merges them: a first sync of any size ends with few.
+const sessionSegments = 24
+
+// tidy merges the session's newest segments. The files merged stay until the next sweep, as PENDING may name them.
+func (s *session) tidy() error {
+	refs := slices.Clone(s.segs[s.merged:])
+	s.mu.Unlock()
+	merged, err := s.compact(context.Background(), refs, nil, false)
+	s.mu.Lock()
+	if err != nil {
+		return err
+	}
+	s.segs = append(s.segs[:s.merged:s.merged], merged)
+	s.merged++
 	return nil
 }
 

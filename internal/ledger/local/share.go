@@ -17,7 +17,7 @@ func (b *indexBuild) findShared(ctx context.Context) error {
 			rows += seg.rows
 		}
 	}
-	if rows == 0 || x.rows() == 0 || x.match == nil {
+	if rows == 0 || !b.rebuild && (x.rows() == 0 || x.match == nil) {
 		return nil
 	}
 	byMatch := newSorter(b.s.h.dir, kindRaw, 16<<20, 0)
@@ -37,7 +37,7 @@ func (b *indexBuild) findShared(ctx context.Context) error {
 	if err := cur.err(); err != nil {
 		return err
 	}
-	for i := range x.n {
+	for i := range x.rows() {
 		if i%(1<<20) == 0 && ctx.Err() != nil {
 			return fault.Wrap(fault.Cancelled, ctx.Err(), "publishing the ledger")
 		}
