@@ -153,7 +153,8 @@ func (l *load) find(ctx context.Context, s span) error {
 	cols, texts := []string{"s.o"}, l.texts()
 	for _, i := range texts {
 		a, b := fmt.Sprintf("s.m%d", i), "t."+ident(l.match[i].name)
-		cols = append(cols, fmt.Sprintf("IF(BINARY %s = BINARY %s, NULL, %s)", a, b, a), fmt.Sprintf("IF(BINARY %s = BINARY %s, NULL, %s)", a, b, b))
+		equal := fmt.Sprintf("CAST(%s AS BINARY) = CAST(%s AS BINARY)", a, b)
+		cols = append(cols, "IF("+equal+", NULL, "+a+")", "IF("+equal+", NULL, "+b+")")
 	}
 	query := "SELECT " + strings.Join(cols, ", ") + " FROM " + l.stage() + " s STRAIGHT_JOIN " + l.t.quoted() + " t ON " + l.on() + " WHERE " + s.where()
 	if l.to.Op != connector.OpInsert && l.to.Op != connector.OpAppend {
