@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/upwelldata/upwell/internal/govern"
 	"github.com/upwelldata/upwell/internal/project"
 	"github.com/upwelldata/upwell/internal/row"
 )
@@ -52,4 +53,22 @@ func (e *Engine) DescribeModel(ctx context.Context, m *project.Model) (columns [
 		columns = append(columns, Column{f.Name, k})
 	}
 	return columns, nil
+}
+
+// TestModel runs a model's tests. The results up to an error come back with it.
+func (e *Engine) TestModel(ctx context.Context, m *project.Model) (results []govern.TestResult, err error) {
+	if err := e.unsupported(m); err != nil {
+		return nil, err
+	}
+	src, err := e.sourceOf(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, src.Close()) }()
+	results, err = govern.Test(ctx, src, m)
+	if err != nil {
+		p := &prepared{e: e, model: m}
+		err = p.inModel(err)
+	}
+	return results, err
 }

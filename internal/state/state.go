@@ -219,3 +219,17 @@ func (s *State) Close() error {
 	}
 	return err
 }
+
+// Busy reports whether another process has the folder open for writing, without touching its lock: a clean end empties the lock
+// file, and the process it names is looked for.
+func (s *State) Busy() bool {
+	b, err := os.ReadFile(filepath.Join(s.Dir, "lock"))
+	if err != nil {
+		return false
+	}
+	var pid int
+	if _, err := fmt.Sscanf(string(b), "process %d", &pid); err != nil || pid <= 0 {
+		return false
+	}
+	return !errors.Is(unix.Kill(pid, 0), unix.ESRCH)
+}

@@ -1,0 +1,99 @@
+package cli
+
+import (
+	"context"
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"github.com/upwelldata/upwell/internal/connector"
+	"github.com/upwelldata/upwell/internal/fault"
+	"github.com/upwelldata/upwell/internal/project"
+)
+
+type sandboxResult struct {
+	Type     string            `json:"type"`
+	Addr     string            `json:"addr"`
+	Settings map[string]string `json:"settings"`
+}
+
+func (r *sandboxResult) text(p *printer) {
+	p.line("%s stands in on %s; in upwell.yml:", r.Type, r.Addr)
+	p.blank()
+	p.line("destinations:")
+	p.line("  %s:", r.Type)
+	p.line("    type: %s", r.Type)
+	for _, k := range keys(r.Settings) {
+		p.line("    %s: %s", k, r.Settings[k])
+	}
+	p.blank()
+	p.line("what it holds:  curl http://%s/_sandbox/records/OBJECT", r.Addr)
+	p.line("faults:         curl -X POST http://%s/_sandbox/faults", r.Addr)
+	p.line("Ctrl-C ends it.")
+}
+
+func (a *app) sandboxCommand() *cobra.Command {
+	listen := "127.0.0.1:0"
+	cmd := &cobra.Command{
+		Use:   "sandbox NAME",
+		Short: "Start a stand-in server of a destination",
+		Long: `Starts a local stand-in of a tool and prints the settings that connect to it, for trying things without an account. NAME is a connector
+(see ` + "`upwell connectors`" + `). It holds records in memory, refuses what the tool refuses, and ends with Ctrl-C.
+
+GET /_sandbox/records/OBJECT shows what it holds, POST /_sandbox/faults injects faults.`,
+		Example: "  upwell sandbox salesforce\n  upwell sandbox salesforce --listen 127.0.0.1:9000 --json",
+		Args:    between(1, 1),
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, start string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			if len(args) > 0 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return words(a.sandboxes()...)(cmd, args, start)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return a.sandbox(cmd.Context(), args[0], listen) },
+	}
+	cmd.Flags().StringVar(&listen, "listen", listen, "address to listen on; port 0 picks a free one")
+	return cmd
+}
+
+// sandboxes lists the connectors that have a stand-in.
+func (a *app) sandboxes() []string {
+	var out []string
+	for _, c := range a.destinations {
+		if c.Sandbox != nil {
+			out = append(out, c.Spec.Type)
+		}
+	}
+	return out
+}
+
+func (a *app) sandbox(ctx context.Context, name, listen string) (err error) {
+	c, ok := a.Destination(name)
+	if !ok {
+		f := fault.New(fault.NotFound, "there is no destination connector %q", name).WithFix("stand-ins: %v", a.sandboxes())
+		if near := project.Suggest(name, a.sandboxes()); near != "" {
+			f.WithFix("did you mean `%s`?", near)
+		}
+		return f
+	}
+	if c.Sandbox == nil {
+		return fault.New(fault.NotFound, "%s has no stand-in server", name).WithFix("stand-ins: %v", a.sandboxes())
+	}
+	s, err := c.Sandbox(ctx, listen)
+	if err != nil {
+		return fault.Wrap(fault.UsageUnknown, err, "starting the stand-in of %s on %s", name, listen).WithFix("name a free address with --listen")
+	}
+	a.graceful.Store(true)
+	return errors.Join(a.serveSandbox(ctx, c, s), s.Close())
+}
+
+// serveSandbox prints how to reach the stand-in and waits until it is interrupted.
+func (a *app) serveSandbox(ctx context.Context, c connector.DestinationConnector, s connector.Sandbox) error {
+	if err := a.show(&sandboxResult{c.Spec.Type, s.Addr(), s.Settings()}); err != nil {
+		return err
+	}
+	select {
+	case <-a.stop:
+	case <-ctx.Done():
+	}
+	return nil
+}

@@ -1,0 +1,186 @@
+package cli
+
+import (
+	"context"
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"github.com/upwelldata/upwell/internal/fault"
+	"github.com/upwelldata/upwell/internal/plan"
+	"github.com/upwelldata/upwell/internal/run"
+)
+
+// undoPlan is what undoing a run would do.
+type undoPlan struct {
+	Undoes    string           `json:"undoes"`
+	Plans     []planDoc        `json:"plans"`
+	SkippedBy map[string]int64 `json:"skipped_by"`
+	Skipped   []undoSkip       `json:"skipped"`
+}
+
+type undoSkip struct {
+	Key    object `json:"key"`
+	Reason string `json:"reason"`
+}
+
+// undone is what an undo did.
+type undone struct {
+	Undoes    string           `json:"undoes"`
+	Runs      []runDoc         `json:"runs"`
+	SkippedBy map[string]int64 `json:"skipped_by"`
+	Skipped   []undoSkip       `json:"skipped"`
+}
+
+type undoOptions struct {
+	yes, force, dryRun bool
+	allow              []string
+}
+
+func (a *app) undoCommand() *cobra.Command {
+	var o undoOptions
+	cmd := &cobra.Command{
+		Use:   "undo RUN",
+		Short: "Restore the values a run replaced",
+		Long: `Restores what a run changed: values it replaced are written back, records it created are deleted where the tool says it created them,
+what it deleted is created again. Rows whose former values are not known, or that a later run changed, are listed and left alone (--force takes the
+latter too). It shows the plan, then asks. The sync's schedule is paused afterwards, because the model still says the other thing.`,
+		Example:           "  upwell undo latest --dry-run\n  upwell undo 01JDPX\n  upwell undo 01JDPX --yes --allow removed",
+		Args:              between(1, 1),
+		ValidArgsFunction: a.completeRuns,
+		RunE:              func(cmd *cobra.Command, args []string) error { return a.undo(cmd.Context(), args[0], o) },
+	}
+	f := cmd.Flags()
+	f.BoolVar(&o.yes, "yes", false, "do not ask")
+	f.BoolVar(&o.force, "force", false, "also what a later run has changed")
+	f.BoolVar(&o.dryRun, "dry-run", false, "only show the plan")
+	allowFlag(cmd, &o.allow)
+	return cmd
+}
+
+func (a *app) undo(ctx context.Context, id string, o undoOptions) error {
+	allow, err := allowing(o.allow)
+	if err != nil {
+		return err
+	}
+	if !o.yes && !o.dryRun {
+		if err := a.canAsk("undoing a run"); err != nil {
+			return err
+		}
+	}
+	full := id
+	if !o.yes {
+		p, err := a.planUndo(ctx, id, o.force, allow)
+		if err != nil {
+			return err
+		}
+		full = p.Undoes
+		if o.dryRun {
+			return a.show(p)
+		}
+		a.tell(p.text)
+		if !p.Plans[0].sends() {
+			return a.show(&undone{Undoes: full, Runs: []runDoc{}, SkippedBy: p.SkippedBy, Skipped: p.Skipped})
+		}
+		if !a.ask("undo run " + full + "?") {
+			return fault.New(fault.Cancelled, "not undone: the answer was no").WithFix("nothing was changed")
+		}
+	}
+	return a.doUndo(ctx, full, o.force, allow)
+}
+
+func (a *app) planUndo(ctx context.Context, id string, force bool, allow plan.Allow) (r *undoPlan, err error) {
+	p, err := a.reading(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer p.closing(&err)
+	of, err := p.find(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	res, err := p.UndoPlan(ctx, of, force, allow)
+	if err != nil {
+		return nil, err
+	}
+	r = &undoPlan{Undoes: of.ID}
+	columns := p.keyColumns(of.Sync)
+	r.Plans = []planDoc{newPlanDoc(p.Project.Syncs[of.Sync], columns, res.Summary)}
+	r.SkippedBy, r.Skipped = skips(res, columns)
+	return r, nil
+}
+
+func skips(res *run.UndoResult, columns []string) (map[string]int64, []undoSkip) {
+	by, out := map[string]int64{}, []undoSkip{}
+	if res == nil {
+		return by, out
+	}
+	for reason, n := range res.SkippedBy {
+		by[reason] = n
+	}
+	for _, s := range res.Skipped {
+		out = append(out, undoSkip{keyOf(columns, s.Key), s.Reason})
+	}
+	return by, out
+}
+
+func (a *app) doUndo(ctx context.Context, id string, force bool, allow plan.Allow) (err error) {
+	p, err := a.writing(ctx)
+	if err != nil {
+		return err
+	}
+	defer p.closing(&err)
+	of, err := p.find(ctx, id)
+	if err != nil {
+		return err
+	}
+	a.graceful.Store(true)
+	live := a.startProgress()
+	one := live.sync(of.Sync)
+	rec, res, err := p.Undo(ctx, of, force, run.RunOptions{Allow: allow, Stop: a.stop, Tally: one.tally, OnStatus: one.on})
+	one.done("undone")
+	live.end()
+	if rec == nil {
+		return err
+	}
+	r := &undone{Undoes: of.ID, Runs: []runDoc{newRunDoc(rec)}}
+	if err != nil {
+		r.Runs[0].Status, r.Runs[0].Error = run.Failed, fault.As(err)
+	}
+	r.SkippedBy, r.Skipped = skips(res, p.keyColumns(of.Sync))
+	return errors.Join(a.show(r), end(r.Runs[0].exit()))
+}
+
+func (r *undoPlan) text(p *printer) {
+	p.line("undoing run %s", r.Undoes)
+	for i := range r.Plans {
+		r.Plans[i].text(p)
+	}
+	skipsText(p, r.SkippedBy, r.Skipped)
+}
+
+func (r *undone) text(p *printer) {
+	if len(r.Runs) == 0 {
+		p.line("nothing to undo of run %s", r.Undoes)
+	}
+	for i := range r.Runs {
+		r.Runs[i].text(p)
+	}
+	skipsText(p, r.SkippedBy, r.Skipped)
+	if len(r.Runs) > 0 && r.Runs[0].Counts.Delivered > 0 {
+		p.line("  the schedule of %s is paused; an explicit `upwell run %s` sends what the model says", r.Runs[0].Sync, r.Runs[0].Sync)
+	}
+}
+
+func skipsText(p *printer, by map[string]int64, skipped []undoSkip) {
+	for _, reason := range keys(by) {
+		p.line("  left alone, %s: %s", reason, plural(by[reason], "row"))
+		shown := 0
+		for _, s := range skipped {
+			if s.Reason == reason && (shown < 5 || p.verbose) {
+				p.line("      %s", s.Key)
+				shown++
+			}
+		}
+	}
+}

@@ -1,0 +1,30 @@
+// Package all is the only list of connectors. `make connector` adds a destination's line.
+package all
+
+import (
+	"github.com/upwelldata/upwell/internal/connector"
+	"github.com/upwelldata/upwell/internal/connectors/duckdb"
+	"github.com/upwelldata/upwell/internal/connectors/mysql"
+	"github.com/upwelldata/upwell/internal/connectors/postgres"
+	"github.com/upwelldata/upwell/internal/connectors/salesforce"
+	"github.com/upwelldata/upwell/internal/connectors/sqlite"
+)
+
+// Sources lists the source types.
+func Sources() []connector.SourceConnector {
+	return []connector.SourceConnector{
+		duckdb.Source(),
+		mysql.Source(),
+		postgres.Source(),
+		sqlite.Source(),
+	}
+}
+
+// Destinations lists the destination types.
+func Destinations() []connector.DestinationConnector {
+	return []connector.DestinationConnector{
+		mysql.Destination(),
+		postgres.Destination(),
+		salesforce.Connector(),
+	}
+}
