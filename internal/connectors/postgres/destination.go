@@ -29,7 +29,7 @@ func (d *destination) Close() error {
 // enter passes the engine's gate; leave must be called with what the request came to.
 func (d *destination) enter(ctx context.Context) (leave func(error), err error) {
 	if err := d.gate.Enter(ctx, ""); err != nil {
-		return nil, err
+		return nil, destFault(ctx, d.dialer, err, "waiting for the destination's limits").NotLanded()
 	}
 	start := time.Now()
 	return func(err error) {

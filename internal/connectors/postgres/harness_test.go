@@ -22,12 +22,13 @@ type db struct {
 	testing.TB
 	dsn  string
 	conn *pgx.Conn
+	look *pgx.Conn // for watching the server while conn is in a transaction
 }
 
 func newDB(t testing.TB) *db {
 	t.Helper()
 	d := &db{TB: t, dsn: testdb.Postgres(t)}
-	d.conn = d.connect(d.dsn)
+	d.conn, d.look = d.connect(d.dsn), d.connect(d.dsn)
 	return d
 }
 
@@ -59,7 +60,12 @@ func (d *db) exec(sql string, args ...any) {
 // text gives the answer of a query as text, one line a row, columns joined by |.
 func (d *db) text(sql string) string {
 	d.Helper()
-	rows, err := d.conn.Query(d.Context(), sql, pgx.QueryExecModeSimpleProtocol)
+	return d.answer(d.conn, sql)
+}
+
+func (d *db) answer(c *pgx.Conn, sql string) string {
+	d.Helper()
+	rows, err := c.Query(d.Context(), sql, pgx.QueryExecModeSimpleProtocol)
 	if err != nil {
 		d.Fatal(err)
 	}

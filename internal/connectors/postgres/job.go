@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"encoding/binary"
-	"strconv"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -19,7 +18,8 @@ type job struct {
 	match        []*slot
 	skipExists   bool
 	updatesFirst bool
-	empty        bool  // the table was seen to be empty
+	empty        bool  // the table was seen to be empty, and the operation creates
+	clashed      bool  // and yet an insert met a record
 	n            int64 // rows, -1 = not known
 	// rows gives the statement over all rows or over some, with its parameters.
 	rows func(some []answer) (*statement, [][]byte)
@@ -36,6 +36,11 @@ var (
 
 func (j *job) run(ctx context.Context) error {
 	st, params := j.rows(nil)
+	if j.empty {
+		if done, err := j.fill(ctx, st, params); done || err != nil {
+			return err
+		}
+	}
 	switch j.op { //nolint:exhaustive // lists have no tables
 	case connector.OpDelete:
 		j.all(delivered)
@@ -60,7 +65,7 @@ func (j *job) run(ctx context.Context) error {
 		return j.create(ctx, st, params)
 	case connector.OpUpsert:
 		j.all(changed)
-		if !j.updatesFirst || j.empty {
+		if !j.updatesFirst {
 			return j.upsert(ctx, st, params, j.n)
 		}
 		missing, err := answers(ctx, j.conn, st.update(), params)
@@ -73,29 +78,42 @@ func (j *job) run(ctx context.Context) error {
 	return fault.New(fault.Internal, "postgres does not offer %s", j.op)
 }
 
+// fill inserts into a table that was seen to be empty, without looking for conflicts: that is much faster, and what it wrote is
+// new for certain. When another session was there meanwhile it has written nothing, and the ordinary way is taken.
+func (j *job) fill(ctx context.Context, st *statement, params [][]byte) (bool, error) {
+	if err := run(ctx, j.conn, "SAVEPOINT fill"); err != nil {
+		return false, err
+	}
+	formats := make([]int16, len(params))
+	for i := range formats {
+		formats[i] = 1
+	}
+	res := j.conn.ExecParams(ctx, st.add(), params, nil, formats, nil).Read()
+	if pe, ok := pgError(res.Err); ok && pe.Code == "23505" {
+		j.clashed = true
+		return false, run(ctx, j.conn, "ROLLBACK TO SAVEPOINT fill; RELEASE SAVEPOINT fill")
+	}
+	if res.Err != nil {
+		return false, res.Err
+	}
+	j.all(created)
+	if res.CommandTag.RowsAffected() == j.n {
+		return true, nil
+	}
+	return true, j.verify(ctx, st, params)
+}
+
 func (j *job) upsert(ctx context.Context, st *statement, params [][]byte, n int64) error {
+	list, err := answers(ctx, j.conn, st.upsert(), params)
+	if err != nil {
+		return err
+	}
 	touched := int64(0)
-	if j.empty && !j.table.partitioned {
-		list, err := answers(ctx, j.conn, st.fill(), params)
-		if err != nil {
-			return err
-		}
-		touched = list[0].at
-		j.all(delivered) // another session inserted meanwhile: which rows are ours is not told
-		if list[0].what == strconv.FormatInt(touched, 10) {
-			j.all(created)
-		}
-	} else {
-		list, err := answers(ctx, j.conn, st.upsert(), params)
-		if err != nil {
-			return err
-		}
-		for _, a := range list {
-			if a.what == answerCreated {
-				j.set(a.at, created)
-			} else {
-				touched = a.at
-			}
+	for _, a := range list {
+		if a.what == answerCreated {
+			j.set(a.at, created)
+		} else {
+			touched = a.at
 		}
 	}
 	if touched == n {

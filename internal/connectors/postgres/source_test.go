@@ -280,7 +280,7 @@ func Test_leaving_early_frees_the_connection(t *testing.T) {
 	d := newDB(t)
 	s := openSource(t, "dsn", d.dsn, "application_name", "leaver")
 	n := 0
-	for rec, err := range s.Read(t.Context(), connector.Query{SQL: "SELECT g, repeat('x', 100) FROM generate_series(1, 100000000) g"}) {
+	for rec, err := range s.Read(t.Context(), connector.Query{SQL: "SELECT generate_series(1, 100000000) AS g, repeat('x', 100) AS x"}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -296,10 +296,10 @@ func (d *db) waitFor(sql, want string) {
 	d.Helper()
 	got := ""
 	for range 2000 {
-		if got = d.text(sql); got == want {
+		if got = d.answer(d.look, sql); got == want {
 			return
 		}
-		d.text("SELECT pg_sleep(0.005)")
+		d.answer(d.look, "SELECT pg_sleep(0.005)")
 	}
 	d.Fatalf("%s stays %s", sql, got)
 }
@@ -309,7 +309,7 @@ func Test_a_cancelled_read_is_never_complete(t *testing.T) {
 	s := openSource(t, "dsn", d.dsn, "application_name", "cancelled")
 	ctx, cancel := context.WithCancel(t.Context())
 	var last error
-	for rec, err := range s.Read(ctx, connector.Query{SQL: "SELECT g FROM generate_series(1, 100000000) g"}) {
+	for rec, err := range s.Read(ctx, connector.Query{SQL: "SELECT generate_series(1, 100000000) AS g"}) {
 		if last = err; err == nil && rec.NumRows() > 0 {
 			cancel()
 		}

@@ -61,7 +61,7 @@ func (r *stageResults) get(at int64) connector.Result {
 }
 
 // Commit writes what was staged, without the excluded rows, in the transaction the rows were staged in, and reports after its
-// COMMIT. Created is told by row version; when the table was empty and another session inserted meanwhile it is not told.
+// COMMIT.
 func (s *stage) Commit(ctx context.Context, exclude map[uint64]bool, settle func(uint64, connector.Result)) (err error) {
 	if s.done {
 		return fault.New(fault.Internal, "committing a staged load twice").NotLanded()
@@ -130,15 +130,18 @@ func (s *stage) exclude(ctx context.Context, exclude map[uint64]bool) ([]int64, 
 
 // merge writes the staged rows into the table, one set of columns after the other.
 func (s *stage) merge(ctx context.Context, out []int64, results *stageResults) error {
-	// The planner knows nothing of a new temporary table; without statistics it may join it by nested loops.
-	if err := run(ctx, s.conn, "ANALYZE "+stageTable); err != nil {
-		return err
-	}
 	rows, err := query(ctx, s.conn, "SELECT EXISTS (SELECT FROM "+s.table.quoted()+")")
 	if err != nil {
 		return err
 	}
-	empty := string(rows[0][0]) == "f"
+	creates := s.to.Op == connector.OpUpsert || s.to.Op == connector.OpInsert || s.to.Op == connector.OpAppend && s.table.insertable()
+	empty := string(rows[0][0]) == "f" && creates && len(s.masks) == 0
+	if !empty {
+		// The planner knows nothing of a new temporary table; without statistics it may join it by nested loops.
+		if err := run(ctx, s.conn, "ANALYZE "+stageTable); err != nil {
+			return err
+		}
+	}
 	masks := []string{""}
 	for m := range s.masks {
 		masks = append(masks, m)
@@ -147,7 +150,7 @@ func (s *stage) merge(ctx context.Context, out []int64, results *stageResults) e
 	indexed := false
 	for _, mask := range masks {
 		g := s.group(mask)
-		g.empty = empty && len(masks) == 1
+		g.empty = empty
 		g.out, g.results = out, results
 		b := &bisection{
 			conn: s.conn, dialer: s.d.dialer,
@@ -181,7 +184,8 @@ type stageGroup struct {
 	fields  []*slot
 	index   []int // staged column of each match and field
 	partial bool
-	empty   bool
+	empty   bool // the target was seen to be empty, see job.fill
+	clashed bool // and filling it met a conflict
 	out     []int64
 	results *stageResults
 }
@@ -229,7 +233,7 @@ func (g *stageGroup) write(ctx context.Context, lo, hi int64) error {
 		n = hi - lo - int64(sort.Search(len(g.out), func(i int) bool { return g.out[i] >= hi })-sort.Search(len(g.out), func(i int) bool { return g.out[i] >= lo }))
 	}
 	j := &job{
-		conn: g.conn, op: g.to.Op, table: g.table, match: g.match, skipExists: g.to.SkipExists, n: n, empty: g.empty,
+		conn: g.conn, op: g.to.Op, table: g.table, match: g.match, skipExists: g.to.SkipExists, n: n, empty: g.empty && !g.clashed,
 		updatesFirst: updatesFirst(g.to.Op, g.table, slices.Concat(g.match, g.fields), g.partial),
 		rows:         func(some []answer) (*statement, [][]byte) { return g.rows(lo, hi, some) },
 		set:          g.results.set,
@@ -243,7 +247,9 @@ func (g *stageGroup) write(ctx context.Context, lo, hi int64) error {
 			}
 		},
 	}
-	return j.run(ctx)
+	err := j.run(ctx)
+	g.clashed = g.clashed || j.clashed
+	return err
 }
 
 func (g *stageGroup) duplicates(ctx context.Context, lo, hi int64) ([]int64, error) {

@@ -129,11 +129,6 @@ func (s *statement) upsert() string {
 		answerCreated + " FROM w JOIN " + s.rel("u") + " ON " + s.onReturned() + " WHERE " + isNew
 }
 
-// fill is upsert for a table seen to be empty: nothing is joined, the answer is how many rows were written and how many are new.
-func (s *statement) fill() string {
-	return s.with(s.insertOrUpdate(" RETURNING (d.xmax = 0) AS created")) + "SELECT count(*), count(*) FILTER (WHERE created) FROM w"
-}
-
 // update writes records that exist. The answer: which rows have no record.
 func (s *statement) update() string {
 	if len(s.fields) == 0 {
@@ -160,7 +155,7 @@ func (s *statement) create() string {
 		" WHERE NOT EXISTS (SELECT FROM w WHERE " + s.onReturned() + ")"
 }
 
-// add inserts without a key. There is no answer.
+// add inserts and knows of no conflict. There is no answer.
 func (s *statement) add() string { return s.with() + s.insert() }
 
 // remove deletes. There is no answer: a record that is gone already is as good as deleted.

@@ -312,3 +312,11 @@ func Test_a_character_the_server_cannot_store_costs_only_its_row(t *testing.T) {
 	}
 	equal(t, "write", got, []string{"updated", "rejected 22P05"})
 }
+
+func Test_rows_that_clash_on_another_unique_column(t *testing.T) {
+	ways(t, func(t *testing.T, d *db, _ *destination, send func(load, ...[]row.Value) []string) {
+		d.exec(accountsDDL)
+		got := send(upsert, vals(num(1), txt("a"), null, null), vals(num(2), txt("b"), null, null), vals(num(3), txt("a"), null, null))
+		equal(t, "outcomes", got, []string{"created", "created", "rejected 23505 email"})
+	})
+}
