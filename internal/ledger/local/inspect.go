@@ -104,19 +104,11 @@ func (i *inspection) manifest() error {
 
 // files sums every file the manifest names.
 func (i *inspection) files(ctx context.Context) error {
-	buf := make([]byte, 1<<20)
 	for _, ref := range i.m.files() {
 		if ctx.Err() != nil {
 			return fault.Wrap(fault.Cancelled, ctx.Err(), "inspecting the ledger")
 		}
-		path := filepath.Join(i.h.dir, ref.Name)
-		f, err := os.Open(filepath.Clean(path))
-		if err != nil {
-			err = unreadable(err, "opening ledger file %s", ref.Name)
-		} else {
-			err = sumFile(f, path, ref, buf)
-			discard(f)
-		}
+		err := checkFile(i.h.dir, ref)
 		if err == nil {
 			continue
 		}
@@ -199,14 +191,7 @@ func (p *pending) files() []fileRef {
 
 // pendingFile checks a file of an interrupted session. Such files are given up as a whole: their rows are sent again.
 func (i *inspection) pendingFile(path string, ref fileRef) error {
-	full := filepath.Join(i.h.dir, ref.Name)
-	f, err := os.Open(filepath.Clean(full))
-	if err != nil {
-		err = unreadable(err, "opening ledger file %s", ref.Name)
-	} else {
-		err = sumFile(f, full, ref, make([]byte, 1<<20))
-		discard(f)
-	}
+	err := checkFile(i.h.dir, ref)
 	if err == nil || !damaged(err) {
 		return err
 	}

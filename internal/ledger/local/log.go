@@ -11,6 +11,8 @@ import (
 
 	"github.com/klauspost/compress/s2"
 	"github.com/zeebo/xxh3"
+
+	"github.com/upwelldata/upwell/internal/ledger"
 )
 
 // The log holds acknowledgements that are not in a segment yet. A group of callers is one frame, written and synced at once; the
@@ -76,7 +78,13 @@ func (l *logFile) append(d disk, dir string, records []byte) error {
 	binary.LittleEndian.PutUint32(b[4:], uint32(len(packed)))
 	binary.LittleEndian.PutUint64(b[8:], l.seq)
 	b = binary.LittleEndian.AppendUint64(b, xxh3.Hash(b))
-	_, err := l.to.Write(b)
+	var err error
+	if l.frames == 0 {
+		err = l.to.Sync() // a header that is damaged before a good frame is damage, not a torn write
+	}
+	if err == nil {
+		_, err = l.to.Write(b)
+	}
 	if err == nil {
 		err = l.to.Sync()
 	}
@@ -229,8 +237,8 @@ func (b *builder) replay(seed uint64, records []byte, l *lists, known *int) erro
 	for len(d.b) > 0 {
 		switch d.byte() {
 		case recordList:
-			list := d.strings()
-			if d.bad {
+			id, list := d.uvarint(), d.strings()
+			if d.bad || id != uint64(*known) {
 				return errRow
 			}
 			if *known < len(l.all) {
@@ -246,7 +254,7 @@ func (b *builder) replay(seed uint64, records []byte, l *lists, known *int) erro
 			hash := keyHash(seed, key)
 			if flags&ackHead != 0 {
 				body := d.bytes()
-				if len(body) < entryHead {
+				if !readable(body, key, l) {
 					return errRow
 				}
 				b.entries.put(hash, key, func(b []byte) []byte { return append(b, body...) })
@@ -254,6 +262,9 @@ func (b *builder) replay(seed uint64, records []byte, l *lists, known *int) erro
 			}
 			if flags&ackHistory != 0 {
 				body := d.bytes()
+				if _, err := decodeHistory("", key, body, l); err != nil {
+					return err
+				}
 				b.history.put(hash, key, func(b []byte) []byte { return append(b, body...) })
 			}
 		default:
@@ -264,4 +275,16 @@ func (b *builder) replay(seed uint64, records []byte, l *lists, known *int) erro
 		}
 	}
 	return nil
+}
+
+// readable reports that an acknowledged entry can be read with the lists known.
+func readable(body, key []byte, l *lists) bool {
+	if len(body) < entryHead {
+		return false
+	}
+	head, payload := body[:entryHead], body[entryHead:]
+	if head[entryHead-1]&tombstone != 0 {
+		return len(payload) == 0
+	}
+	return decodeEntry(&ledger.Entry{}, key, head, payload, l) == nil
 }

@@ -55,6 +55,11 @@ func (h *home) adoptFound(ctx context.Context, f *found) error {
 	s.next.Store(f.next)
 	s.done.L = &s.mu
 	if f.pend != nil {
+		for _, ref := range f.pend.files() {
+			if err := checkFile(h.dir, ref); err != nil {
+				return err
+			}
+		}
 		s.segs, s.hist = f.pend.Segments, f.pend.History
 	}
 	return s.settle(ctx, s.base.Meta, false, h.opts.Now().UTC().Truncate(time.Second))

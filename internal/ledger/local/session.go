@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -181,7 +182,8 @@ func (s *session) add(a *ledger.Ack, durable bool) {
 		return
 	}
 	for ; s.log.lists < len(s.lists.all); s.log.lists++ {
-		s.queue = appendStrings(append(s.queue, recordList), s.lists.all[s.log.lists])
+		s.queue = binary.AppendUvarint(append(s.queue, recordList), uint64(s.log.lists))
+		s.queue = appendStrings(s.queue, s.lists.all[s.log.lists])
 	}
 	s.queue = appendBytes(append(s.queue, recordAck, flags), key)
 	if !a.HistOnly {

@@ -145,17 +145,10 @@ func (s *state) verify(ctx context.Context) error {
 
 // verifyFile sums the file this state holds open, so that one deleted by a writer meanwhile is still the one checked.
 func (s *state) verifyFile(ref fileRef, buf []byte) error {
-	path := filepath.Join(s.dir, ref.Name)
-	f := s.held(ref.Name)
-	if f == nil {
-		opened, err := os.Open(filepath.Clean(path))
-		if err != nil {
-			return unreadable(err, "opening ledger file %s", ref.Name)
-		}
-		defer discard(opened)
-		f = opened
+	if f := s.held(ref.Name); f != nil {
+		return sumFile(f, filepath.Join(s.dir, ref.Name), ref, buf)
 	}
-	return sumFile(f, path, ref, buf)
+	return checkFile(s.dir, ref)
 }
 
 func (s *state) held(name string) *os.File {
@@ -180,6 +173,17 @@ func (s *state) held(name string) *os.File {
 		return h.file
 	}
 	return nil
+}
+
+// checkFile opens a file by name and sums it.
+func checkFile(dir string, ref fileRef) error {
+	path := filepath.Join(dir, ref.Name)
+	f, err := os.Open(filepath.Clean(path))
+	if err != nil {
+		return unreadable(err, "opening ledger file %s", ref.Name)
+	}
+	defer discard(f)
+	return sumFile(f, path, ref, make([]byte, 1<<20))
 }
 
 func sumFile(f *os.File, path string, ref fileRef, buf []byte) error {
