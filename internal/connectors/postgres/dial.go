@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,12 +50,8 @@ func newDialer(cfg connector.Config, projectDir string) (*dialer, error) {
 	if pc.RuntimeParams == nil {
 		pc.RuntimeParams = map[string]string{}
 	}
-	if _, ok := pc.RuntimeParams["application_name"]; !ok || cfg.String("application_name") != "upwell" {
-		name := cfg.String("application_name")
-		if name == "" {
-			name = "upwell"
-		}
-		pc.RuntimeParams["application_name"] = name
+	if name := cfg.String("application_name"); name != "" && name != "upwell" || pc.RuntimeParams["application_name"] == "" {
+		pc.RuntimeParams["application_name"] = cmp.Or(name, "upwell") // a name in the dsn stands against the default
 	}
 	pc.RuntimeParams["client_encoding"] = "UTF8"
 	if pc.ConnectTimeout == 0 {

@@ -32,6 +32,7 @@ func startCopy(ctx context.Context, c *pgconn.PgConn, sql string) *feed {
 	f := &feed{full: make(chan []byte, 2), free: make(chan []byte, 4), done: make(chan struct{}), cancel: cancel}
 	go func() {
 		defer close(f.done)
+		defer cancel() // CopyFrom may return while its own goroutine still reads
 		f.tag, f.err = c.CopyFrom(ctx, &feedReader{f, ctx}, sql)
 	}()
 	return f
