@@ -121,7 +121,7 @@ func (p *prepared) nextGeneration(ctx context.Context) (ledger.Snapshot, error) 
 
 // restart compiles the mapping against an empty ledger.
 func (p *prepared) restart(snap ledger.Snapshot) error {
-	p.snap, p.meta = snap, snap.Meta()
+	p.snap, p.meta, p.renewed = snap, snap.Meta(), true
 	p.spec.Seed, p.spec.KeyKinds = p.meta.Seed, nil
 	m, faults := mapping.Compile(p.spec)
 	if len(faults) > 0 {

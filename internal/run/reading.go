@@ -39,6 +39,7 @@ type prepared struct {
 	until   time.Time // requests of dead processes can no longer land after it
 	refused map[string]plan.Refusal
 	state   SyncState
+	renewed bool // this run starts a generation
 }
 
 // prepare opens both ends of a sync and compiles its mapping against the live schemas.
@@ -105,9 +106,13 @@ func (p *prepared) query(columns []string) connector.Query {
 	return connector.Query{SQL: p.model.SQL, Table: p.model.Table, Where: p.sync.Filter, Columns: columns}
 }
 
-// newGeneration: the model's key or the match changed, so entries of the old one say nothing about the new rows.
+// newGeneration: the model's key or the match changed, so entries of the old one say nothing about the new rows. A ledger that
+// holds only what a killed run acknowledged does not name its key yet; it is of this generation.
 func (p *prepared) newGeneration() bool {
-	return p.meta.Version > 0 && (!slices.Equal(p.meta.KeyColumns, p.model.Key) ||
+	if p.renewed {
+		return true
+	}
+	return len(p.meta.KeyColumns) > 0 && (!slices.Equal(p.meta.KeyColumns, p.model.Key) ||
 		len(p.meta.MatchFields) > 0 && len(p.sync.Match) > 0 && !slices.Equal(p.meta.MatchFields, matchNames(p.sync)))
 }
 
