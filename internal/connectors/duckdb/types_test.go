@@ -154,6 +154,18 @@ func Test_nulls_stay_with_their_rows_across_chunks(t *testing.T) {
 	}
 }
 
+func Test_the_first_null_of_a_batch_leaves_earlier_rows_alone(t *testing.T) {
+	_, rows, err := readAll(open1(t, map[string]string{}), connector.Query{SQL: "SELECT CASE WHEN i <> 9000 THEN i END AS n, CASE WHEN i <> 20000 THEN 'x' END AS s FROM range(30000) t(i)"})
+	if err != nil || len(rows) != 30000 {
+		t.Fatal(len(rows), err)
+	}
+	for i, r := range rows {
+		if (r[0] == "(null)") != (i == 9000) || (r[1] == "(null)") != (i == 20000) {
+			t.Fatalf("row %d: %v", i, r)
+		}
+	}
+}
+
 func Test_a_column_without_a_type_is_null(t *testing.T) {
 	_, rows, err := readAll(open1(t, map[string]string{}), connector.Query{SQL: "SELECT NULL AS nothing, 1 AS one FROM range(3)"})
 	if err != nil || len(rows) != 3 || rows[2][0] != "(null)" || rows[2][1] != "1" {
