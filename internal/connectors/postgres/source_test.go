@@ -5,11 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/apache/arrow-go/v18/arrow"
-
 	"github.com/upwelldata/upwell/internal/connector"
 	"github.com/upwelldata/upwell/internal/fault"
-	"github.com/upwelldata/upwell/internal/row"
 )
 
 func Test_every_type_is_carried_exactly(t *testing.T) {
