@@ -3,6 +3,7 @@ package ledgertest
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -271,6 +272,35 @@ func nulls(t *testing.T, h Harness) {
 	if !slices.Equal(a.changes, b.changes) || !a.changes[0].NoKey || a.changes[len(a.changes)-1].Key != 1 {
 		t.Fatalf("%v\n%v", a.changes, b.changes)
 	}
+}
+
+func numbered(t *testing.T, h Harness) {
+	s := open(t, h)
+	cmp := must[ledger.Comparison](t)(s.Compare(ledger.CompareOptions{TempDir: t.TempDir()}))
+	seed := s.Meta().Seed
+	// The last two share a key: each of them must be named, so that a staged load can leave both out.
+	lines := []line{{key: 5, val: 1}, {key: 6, val: 1, invalid: fault.ValueType}, {key: 7, val: 1}, {key: 7, val: 2}}
+	hashes, prints, candidate := make([]uint64, len(lines)), make([]uint64, len(lines)), make([]bool, len(lines))
+	for i, l := range lines {
+		hashes[i], prints[i] = row.KeyHash(seed, keyOf(l.key)), l.print()
+	}
+	cmp.Probe(hashes, prints, candidate)
+	for i, l := range lines {
+		r := l.record(hashes[i])
+		r.Ordinal = uint64(i + 100)
+		check(t, cmp.Put(r))
+	}
+	delta := must[ledger.Delta](t)(cmp.Finish(t.Context()))
+	got := map[uint64]int{}
+	for c, err := range delta.Each(t.Context()) {
+		check(t, err)
+		got[c.New.Ordinal] = intKey(c.Key)
+	}
+	if want := map[uint64]int{100: 5, 101: 6, 102: 7, 103: 7}; !maps.Equal(got, want) {
+		t.Errorf("ordinals with their keys: %v, want %v", got, want)
+	}
+	check(t, delta.Close())
+	check(t, cmp.Close())
 }
 
 func full(t *testing.T, h Harness) {

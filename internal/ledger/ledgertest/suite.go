@@ -46,6 +46,7 @@ func Run(t *testing.T, fresh func(t testing.TB) Harness) {
 	t.Run("a record whose match another row claims is marked", func(t *testing.T) { claimed(t, fresh(t)) })
 	t.Run("dirty keys are candidates, and yielded when not read", func(t *testing.T) { dirty(t, fresh(t)) })
 	t.Run("rows without a key are counted and sampled in a fixed order", func(t *testing.T) { nulls(t, fresh(t)) })
+	t.Run("a candidate keeps the number its caller gave it", func(t *testing.T) { numbered(t, fresh(t)) })
 	t.Run("a full comparison yields every row", func(t *testing.T) { full(t, fresh(t)) })
 	t.Run("nothing is yielded before the read is complete, and a thrown away one leaves nothing", func(t *testing.T) { thrownAway(t, fresh(t)) })
 	t.Run("history tells what runs did, newest first", func(t *testing.T) { history(t, fresh(t)) })

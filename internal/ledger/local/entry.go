@@ -196,7 +196,7 @@ func (d *decoder) values(dst []row.Value) []row.Value {
 		d.fail()
 		return nil
 	}
-	vals, rest, err := row.ReadValues(d.b, int(n), dst)
+	vals, rest, err := row.ReadOwned(d.b, int(n), dst)
 	if err != nil {
 		d.fail()
 		return nil

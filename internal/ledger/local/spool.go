@@ -37,6 +37,7 @@ func appendRecord(b []byte, r *ledger.Record) []byte {
 		b = appendBytes(appendBytes(appendBytes(b, string(r.Invalid.Code)), r.Invalid.Field), r.Invalid.Message)
 	}
 	b = binary.LittleEndian.AppendUint64(b, r.Fingerprint)
+	b = binary.AppendUvarint(b, r.Ordinal)
 	if r.MatchID == nil {
 		b = append(b, 0)
 	} else {
@@ -54,6 +55,7 @@ func decodeRecord(r *ledger.Record, hash uint64, key, payload []byte) error {
 		r.Invalid = &ledger.Invalid{Code: fault.Code(d.bytes()), Field: string(d.bytes()), Message: string(d.bytes())}
 	}
 	r.Fingerprint = d.fixed()
+	r.Ordinal = d.uvarint()
 	has, keep := d.byte(), r.MatchID
 	r.MatchID = nil
 	if has == 1 {
@@ -79,6 +81,7 @@ func recordHead(payload []byte) (code fault.Code, print uint64, matchID []byte) 
 		d.bytes()
 	}
 	print = d.fixed()
+	d.uvarint() // the ordinal
 	if d.byte() == 1 {
 		matchID = d.bytes()
 		if matchID == nil {
