@@ -47,7 +47,8 @@ type Options struct {
 	Wait       time.Duration                                      // how long an outage or a limit is waited for without progress
 	Stop       <-chan struct{}                                    // finish what is in flight, then end
 	Tally      *Tally
-	Prestage   *Prestage // rows staged while the model was read, nil = none
+	Prestage   *Prestage   // rows staged while the model was read, nil = none
+	Facts      *plan.Facts // what the plan is known to hold, nil = not known: sparing walks over it
 }
 
 // Delivery is one run's delivery in progress.
@@ -64,6 +65,7 @@ type Delivery struct {
 	settled  int64
 	progress time.Time
 
+	absents        []row.Value
 	settledIntents []int64 // of staged loads, closed when the ledger is published
 }
 
@@ -85,6 +87,9 @@ func New(o Options) *Delivery {
 func (d *Delivery) Run(ctx context.Context) error {
 	stager, _ := d.Dest.(connector.Stager)
 	for _, phase := range []phase{phaseSend, phaseDirty, phaseRemove} {
+		if d.lacks(phase) {
+			continue
+		}
 		if phase == phaseDirty {
 			if err := d.awaitOldRequests(ctx); err != nil {
 				d.fail(err)
@@ -104,6 +109,30 @@ func (d *Delivery) Run(ctx context.Context) error {
 		d.fail(err)
 	}
 	return d.failure()
+}
+
+// lacks reports that the plan is known to hold nothing for a phase.
+func (d *Delivery) lacks(ph phase) bool {
+	if d.Facts == nil {
+		return false
+	}
+	for p := range d.Facts.Parts {
+		if phaseOfPart(p) == ph {
+			return false
+		}
+	}
+	return true
+}
+
+// phaseOfPart gives the phase of a part of a plan.
+func phaseOfPart(p plan.Part) phase {
+	switch {
+	case p.Op == connector.OpDelete || p.Op == connector.OpClear || p.Op == connector.OpDrop:
+		return phaseRemove
+	case p.Dirty:
+		return phaseDirty
+	}
+	return phaseSend
 }
 
 // phase orders a delivery: records first, then records whose old requests had to expire, removals last.

@@ -17,6 +17,9 @@ func (d *Delivery) settleUnsent(ctx context.Context) error {
 	if d.failure() != nil {
 		return nil // a run that stopped early has not earned the right to forget anything
 	}
+	if d.Facts != nil && d.Facts.Unsent == 0 {
+		return nil
+	}
 	var acks []ledger.Ack
 	flush := func(min int) error {
 		if len(acks) < min {

@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"slices"
@@ -61,6 +62,15 @@ func (d *Delivery) stagePhase(ctx context.Context, s connector.Stager, ph phase)
 // phaseKinds counts what a phase will not send and names the kinds of operation it will.
 func (d *Delivery) phaseKinds(ctx context.Context, ph phase) ([]batchKind, error) {
 	var kinds []batchKind
+	if d.Facts != nil && !d.Facts.Held {
+		for p := range d.Facts.Parts {
+			if k := (batchKind{p.Op, p.Move}); phaseOfPart(p) == ph && !slices.Contains(kinds, k) {
+				kinds = append(kinds, k)
+			}
+		}
+		slices.SortFunc(kinds, func(a, b batchKind) int { return cmp.Compare(a.String(), b.String()) })
+		return kinds, nil
+	}
 	for it, err := range d.Items(ctx) {
 		if err != nil {
 			return nil, err
@@ -233,11 +243,14 @@ func (d *Delivery) stageOnce(ctx context.Context, s connector.Stager, ph phase, 
 
 // excluded names the rows of a prestaged load that the plan does not send.
 func (d *Delivery) excluded(ctx context.Context, ph phase, k batchKind, exclude map[uint64]bool) error {
+	if f := d.Facts; f != nil && !f.Held && f.Others == 0 && len(f.Parts) == 1 {
+		return nil // everything read is sent in one part
+	}
 	for it, err := range d.Items(ctx) {
 		if err != nil {
 			return err
 		}
-		if it.New == nil {
+		if it.New == nil || len(it.Key) == 0 { // a row without a key was not staged, and has no ordinal
 			continue
 		}
 		if !it.Action.Sent() || phaseOf(it) != ph || kindOf(it) != k || d.Withheld(it) != "" {
@@ -329,23 +342,18 @@ func (d *Delivery) settleStaged(ctx context.Context, ph phase, k batchKind, arri
 		acks, refusals, resolved = acks[:0], refusals[:0], resolved[:0]
 		return nil
 	}
-	w := d.newWork(k)
 	for ord, it := range d.stagedItems(ctx, ph, k, arrival) {
 		r := res.result(ord)
-		w.rows, w.bytes = w.rows[:0], 0
-		w.batch.Reset()
-		w.add(d, it, 0)
 		switch r.Status {
 		case connector.Delivered, connector.Skipped:
-			ack, _ := w.result(0, r)
-			acks = append(acks, ack)
+			p := d.remember(it, slices.Clone(it.Key))
+			acks = append(acks, p.accepted(k.op, r))
 			if it.Dirty {
 				resolved = append(resolved, slices.Clone(it.Key))
 			}
 			d.countStatus(r)
 		case connector.Rejected:
-			_, ref := w.result(0, r)
-			refusals = append(refusals, *ref)
+			refusals = append(refusals, refusalOf(it, r))
 			d.Tally.Rejected.Add(1)
 		case connector.Retry, connector.NotAttempted:
 			d.Tally.Pending.Add(1)

@@ -24,10 +24,17 @@ type batchKind struct {
 
 func kindOf(it *plan.Item) batchKind { return batchKind{it.Op, it.Move != nil} }
 
+// String gives the kind's name; kinds are delivered in its order.
+func (k batchKind) String() string {
+	if k.move {
+		return string(k.op) + " move"
+	}
+	return string(k.op)
+}
+
 // pending is what is remembered of a row until its outcome is known.
 type pending struct {
 	ack         ledger.Ack // as it is recorded when delivered
-	sent        []row.Value
 	fingerprint uint64
 	dirty       bool // has an open refusal or outcome to close
 	mayCreate   bool
@@ -80,14 +87,16 @@ func (w *work) add(d *Delivery, it *plan.Item, size int) {
 
 // remember prepares what the ledger records when the row is delivered.
 func (d *Delivery) remember(it *plan.Item, key []byte) pending {
-	p := pending{
-		fingerprint: it.Fingerprint, dirty: it.Dirty || it.Old == nil, mayCreate: it.MayCreate,
-		sent: slices.Clone(it.Values),
-	}
+	p := pending{fingerprint: it.Fingerprint, dirty: it.Dirty || it.Old == nil, mayCreate: it.MayCreate}
 	p.ack = ledger.Ack{Op: it.Op, Delete: it.Op == connector.OpDelete || it.Op == connector.OpDrop}
 	p.ack.Entry = d.entry(it, key)
 	p.ack.Before = []ledger.History{d.history(it, key)}
 	return p
+}
+
+// complete reports a new record that is sent whole: what it leaves behind is what is sent, and nothing was known before.
+func (d *Delivery) complete(it *plan.Item) bool {
+	return it.Old == nil && it.New != nil && !slices.ContainsFunc(it.Values, row.Value.IsAbsent)
 }
 
 // entry is the ledger entry after delivery: values sent, over values delivered earlier.
@@ -98,6 +107,11 @@ func (d *Delivery) entry(it *plan.Item, key []byte) ledger.Entry {
 	}
 	if it.Move != nil {
 		e.Match = slices.Clone(it.Move)
+	}
+	if d.complete(it) {
+		copy(e.Values, it.Values)
+		e.MatchID = slices.Clone(it.New.MatchID)
+		return e
 	}
 	if it.New != nil {
 		e.MatchID = slices.Clone(it.New.MatchID)
@@ -137,6 +151,10 @@ func (d *Delivery) history(it *plan.Item, key []byte) ledger.History {
 	if it.Old != nil {
 		h.PrevState, h.PrevMatch, h.PrevRemoteID = it.Old.State, slices.Clone(it.Old.Match), it.Old.RemoteID
 	}
+	if d.complete(it) {
+		h.Fields, h.Old, h.New = d.Shape.Fields, d.nothing(), slices.Clone(it.Values)
+		return h
+	}
 	for i, f := range d.Shape.Fields {
 		var old row.Value
 		if it.Old != nil {
@@ -161,6 +179,14 @@ func (d *Delivery) history(it *plan.Item, key []byte) ledger.History {
 	return h
 }
 
+// nothing is the values before of a record nothing was known of, one list for all. read_before writes to it, so it gets its own.
+func (d *Delivery) nothing() []row.Value {
+	if d.Sync.ReadBefore || d.absents == nil {
+		d.absents = make([]row.Value, len(d.Shape.Fields))
+	}
+	return d.absents
+}
+
 // part gives some rows of the work as a work of its own, under the same intent.
 func (w *work) part(rows []int) *work {
 	p := &work{kind: w.kind, target: w.target, batch: w.batch.Pick(rows), rows: make([]pending, len(rows)), intent: w.intent, attempts: w.attempts}
@@ -181,31 +207,47 @@ func all(n int) []int {
 // settle records what is known of a row: acknowledged, refused or unknown.
 func (w *work) result(i int, r connector.Result) (ledger.Ack, *Refusal) {
 	p := &w.rows[i]
+	switch r.Status {
+	case connector.Delivered, connector.Skipped:
+		return p.accepted(w.kind.op, r), nil
+	case connector.Rejected:
+		return p.ack, p.refusal(w, i, r, false)
+	case connector.Unknown, connector.Retry, connector.NotAttempted:
+	}
+	return p.ack, p.refusal(w, i, r, true)
+}
+
+// accepted is what the ledger records of a row that was delivered or skipped.
+func (p *pending) accepted(op connector.Op, r connector.Result) ledger.Ack {
 	ack := p.ack
 	h := &ack.Before[0]
 	h.Outcome, h.Created = r.Status, r.Created
-	switch r.Status {
-	case connector.Delivered:
-		if r.RemoteID != "" {
-			ack.Entry.RemoteID = r.RemoteID
-		}
-		if r.Created != connector.NotTold && !h.Known {
-			ack.Entry.Created = r.Created
-		}
-		ack.Outcome = connector.Delivered
-		return ack, nil
-	case connector.Skipped:
-		ack.Outcome = connector.Skipped
-		if w.kind.op == connector.OpUpdate || w.kind.op == connector.OpClear {
+	ack.Outcome = r.Status
+	if r.Status == connector.Skipped {
+		if op == connector.OpUpdate || op == connector.OpClear {
 			ack.Entry.State = ledger.Missed
 		}
-		return ack, nil
-	case connector.Rejected:
-		return ack, p.refusal(w, i, r, false)
-	case connector.Unknown, connector.Retry, connector.NotAttempted:
-		return ack, p.refusal(w, i, r, true)
+		return ack
 	}
-	return ack, p.refusal(w, i, r, true) // a status nobody knows is an outcome nobody knows
+	if r.RemoteID != "" {
+		ack.Entry.RemoteID = r.RemoteID
+	}
+	if r.Created != connector.NotTold && !h.Known {
+		ack.Entry.Created = r.Created
+	}
+	return ack
+}
+
+// refusalOf is the record of a planned row that was refused.
+func refusalOf(it *plan.Item, r connector.Result) Refusal {
+	out := Refusal{
+		Key: slices.Clone(it.Key), Match: slices.Clone(it.Match), RemoteID: it.RemoteID, Op: it.Op, Code: r.Code, Field: r.Field, Message: r.Message,
+		Fingerprint: it.Fingerprint,
+	}
+	if out.Code == "" {
+		out.Code = fault.DestRowRefused
+	}
+	return out
 }
 
 func (p *pending) refusal(w *work, i int, r connector.Result, unknown bool) *Refusal {
@@ -258,7 +300,5 @@ func itemBytes(it *plan.Item, s Shape) int {
 // refuseItem records a planned row that is refused before it is sent.
 func (d *Delivery) refuseItem(ctx context.Context, it *plan.Item, code fault.Code, field, message string) error {
 	d.Tally.Rejected.Add(1)
-	return d.Journal.Refuse(ctx, []Refusal{{
-		Key: slices.Clone(it.Key), Match: slices.Clone(it.Match), RemoteID: it.RemoteID, Op: it.Op, Code: code, Field: field, Message: message, Fingerprint: it.Fingerprint,
-	}})
+	return d.Journal.Refuse(ctx, []Refusal{refusalOf(it, connector.Result{Code: code, Field: field, Message: message})})
 }

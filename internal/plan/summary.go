@@ -76,9 +76,29 @@ type Summary struct {
 	Remapped  bool
 	Moves     int64
 	Creates   int64 // changed matches that leave the old record behind
+	Facts     Facts
 	DirtyRows int64
 	Warnings  []string
 }
+
+// Part is a set of planned rows that delivery sends together.
+type Part struct {
+	Op    connector.Op
+	Move  bool // the record's identity changes
+	Dirty bool // an earlier outcome is open
+}
+
+// Facts spare delivery walks over the plan: which parts it has, how many items need recording without a request, and how many
+// rows of the read are not sent.
+type Facts struct {
+	Parts  map[Part]int64
+	Unsent int64
+	Others int64
+	Held   bool // a guard holds something back
+}
+
+// PartOf gives the part a sent item belongs to.
+func PartOf(it *Item) Part { return Part{Op: it.Op, Move: it.Move != nil, Dirty: it.Dirty} }
 
 const (
 	samplesPerAction = 20
@@ -104,6 +124,7 @@ func (p *Planner) Summarise(ctx context.Context, delta ledger.Delta, allow Allow
 		return nil, err
 	}
 	s.Guards = p.guards(s, allow)
+	s.Facts.Held = len(s.Held()) > 0
 	s.Warnings = p.warnings(s)
 	if !s.Counts.Balanced() { // Invariant 6: every row read is accounted for
 		return nil, fault.New(fault.AccountingBroken, "planning: read %d != invalid %d + unchanged %d + waiting %d + add %d + change %d",
@@ -125,6 +146,7 @@ func (p *Planner) SummariseItems(items iter.Seq2[*Item, error], allow Allow) (*S
 			s.Guards = append(s.Guards, g)
 		}
 	}
+	s.Facts.Held = len(s.Held()) > 0
 	return s, nil
 }
 
@@ -174,8 +196,16 @@ func (s *Summary) count(it *Item) {
 	case None, Leave, Forget:
 	}
 	if !it.Action.Sent() {
+		s.Facts.Unsent++
+		if it.New != nil {
+			s.Facts.Others++
+		}
 		return
 	}
+	if s.Facts.Parts == nil {
+		s.Facts.Parts = map[Part]int64{}
+	}
+	s.Facts.Parts[PartOf(it)]++
 	s.ByOp[it.Op]++
 	for _, v := range it.Values {
 		if !v.IsAbsent() {

@@ -90,6 +90,33 @@ func AppendValues(b []byte, vals []Value) []byte {
 	return b
 }
 
+// ReadOwned is ReadValues for values that outlive b: their texts share one copy of b instead of having a copy each.
+func ReadOwned(b []byte, n int, dst []Value) ([]Value, []byte, error) {
+	dst = dst[:0]
+	owned, whole := "", b
+	for range n {
+		if len(b) > 0 && Kind(b[0]).TextBacked() {
+			size, w := binary.Uvarint(b[1:])
+			if w <= 0 || size > uint64(len(b)-1-w) {
+				return nil, nil, errShort
+			}
+			if owned == "" {
+				owned = string(whole)
+			}
+			at := len(whole) - len(b) + 1 + w
+			dst = append(dst, Value{kind: Kind(b[0]), str: owned[at : at+int(size)]})
+			b = b[1+w+int(size):]
+			continue
+		}
+		v, rest, err := ReadBinary(b)
+		if err != nil {
+			return nil, nil, err
+		}
+		dst, b = append(dst, v), rest
+	}
+	return dst, b, nil
+}
+
 // ReadValues reads n values into dst[:0] and gives the rest.
 func ReadValues(b []byte, n int, dst []Value) ([]Value, []byte, error) {
 	dst = dst[:0]

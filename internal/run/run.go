@@ -298,6 +298,7 @@ func (x *execution) delivery(delta ledger.Delta) deliver.Options {
 	if delta != nil {
 		o.Planned = x.summary.ByOp
 		o.Withheld = x.summary.Withholds
+		o.Facts = &x.summary.Facts
 		o.Items = func(ctx context.Context) iter.Seq2[*plan.Item, error] { return x.planner.Walk(ctx, delta) }
 	}
 	return o

@@ -144,7 +144,7 @@ func (u *undoing) run(ctx context.Context) error {
 		Dest: u.dest.Destination, Spec: u.dest.spec, Object: u.dest.object, Sync: u.sync, Shape: u.shape(), RunID: u.rec.ID,
 		Generation: u.meta.Generation, Gate: u.dest.gate, Ledger: u.session,
 		Journal: u.e.Store.Journal(u.sync.Name, u.rec.ID, ""), Wait: u.o.Wait, Stop: u.o.Stop, Tally: u.o.Tally,
-		Planned: s.ByOp, Withheld: s.Withholds, Items: u.items,
+		Planned: s.ByOp, Withheld: s.Withholds, Items: u.items, Facts: &s.Facts,
 	}
 	return u.deliverWith(ctx, o, ledger.Publication{
 		KeyColumns: u.meta.KeyColumns, KeyKinds: u.meta.KeyKinds, MatchFields: u.meta.MatchFields, Mapping: u.meta.Mapping,
