@@ -44,7 +44,7 @@ func putRun(ctx context.Context, tx *sql.Tx, r *run.Record) error {
 // SetStatus records a run's progress.
 func (s *Store) SetStatus(ctx context.Context, id string, st run.Status) error {
 	return s.write(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `UPDATE runs SET status = ?, doc = json_set(doc, '$.status', ?) WHERE id = ?`, string(st), string(st), id)
+		_, err := tx.ExecContext(ctx, `UPDATE runs SET status = ?, doc = CAST(json_set(doc, '$.status', ?) AS BLOB) WHERE id = ?`, string(st), string(st), id)
 		return err
 	})
 }
