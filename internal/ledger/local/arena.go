@@ -33,6 +33,12 @@ func (a *arena) room(n, budget int) bool {
 // put appends a row; fill appends its head and payload.
 func (a *arena) put(hash uint64, key []byte, fill func(b []byte) []byte) {
 	off := len(a.buf)
+	if cap(a.buf)-off < len(key)+1024 { // append alone would copy a large arena many times
+		a.buf = slices.Grow(a.buf, max(off, len(key)+4096))
+	}
+	if len(a.refs) == cap(a.refs) {
+		a.refs = slices.Grow(a.refs, max(len(a.refs), 256))
+	}
 	a.buf = append(a.buf, key...)
 	if fill != nil {
 		a.buf = fill(a.buf)

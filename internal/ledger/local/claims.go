@@ -57,7 +57,7 @@ func addClaim(s *sorter, words ...uint64) error {
 }
 
 func (c *collector) row(w *walk, _ *live, _ bool) error {
-	_, _, id := recordHead(w.body)
+	_, _, id := recordHead(w.head, w.body)
 	return c.add(id, claimant, w.hash, w.key)
 }
 

@@ -30,7 +30,10 @@ func (d *delta) count(ctx context.Context) error {
 type counter delta
 
 func (n *counter) row(w *walk, old *live, dup bool) error {
-	code, print, matchID := recordHead(w.body)
+	if w.bare && !dup && w.head == spoolValid {
+		return nil
+	}
+	code, print, matchID := recordHead(w.head, w.body)
 	switch {
 	case dup:
 		n.counts.Invalid[fault.KeyDuplicate]++

@@ -54,7 +54,8 @@ type walk struct {
 	claim  []claim // on keys with this hash
 	cursor *claimCursor
 	key    []byte // of the spooled row, copied: the spool is one row ahead
-	body   []byte
+	head   byte
+	body   []byte // nil on a bare walk, unless the row is invalid
 	n      int
 }
 
@@ -164,11 +165,9 @@ func (w *walk) rows(v visitor, old *live) error {
 		}
 	}
 	for same := true; same; {
-		p, err := w.sp.payload()
-		if err != nil {
+		if err := w.take(); err != nil {
 			return err
 		}
-		w.body = append(w.body[:0], p...)
 		w.more = w.sp.next()
 		same = w.spooled(h) && bytes.Equal(w.sp.key(), w.key)
 		dup = dup || same
@@ -177,6 +176,17 @@ func (w *walk) rows(v visitor, old *live) error {
 		}
 	}
 	return w.sp.err()
+}
+
+// take copies the row the spool stands on.
+func (w *walk) take() error {
+	w.head, w.body = w.sp.head()[0], w.body[:0]
+	if w.bare && w.head == spoolValid {
+		return nil
+	}
+	p, err := w.sp.payload()
+	w.body = append(w.body, p...)
+	return err
 }
 
 // unspooled tells of an entry that has no spooled row.
@@ -280,7 +290,7 @@ func (t *teller) entry(old *live) (*ledger.Entry, error) {
 }
 
 func (t *teller) row(w *walk, at *live, dup bool) error {
-	if err := decodeRecord(&t.rec, w.hash, w.key, w.body); err != nil {
+	if err := decodeRecord(&t.rec, w.hash, w.key, w.head, w.body); err != nil {
 		return err
 	}
 	old, err := t.entry(at)

@@ -231,6 +231,12 @@ func (b *builder) bytes() int {
 	return len(b.entries.buf) + len(b.history.buf) + (len(b.entries.refs)+len(b.history.refs))*refSize
 }
 
+func (b *builder) reset() {
+	b.entries.reset()
+	b.history.reset()
+	b.matches = false
+}
+
 // replay adds the records of a frame. The lists of a log begin anew, as the same lists in the same order.
 func (b *builder) replay(seed uint64, records []byte, l *lists, known *int) error {
 	d := decoder{b: records}

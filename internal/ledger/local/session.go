@@ -29,6 +29,7 @@ type session struct {
 	shape  []string // fields of the last entry
 	fields []string // of all entries
 	table  *builder
+	idle   *builder      // an empty table whose memory is used again
 	next   atomic.Uint64 // number of the next file
 	merged int           // segments at the start of segs that are merged ones
 	segs   []segmentRef
@@ -124,7 +125,11 @@ func (s *session) freeze() error {
 		}
 	}
 	live := s.log.number
-	s.table, s.frozen = &builder{}, true
+	s.table, s.idle = s.idle, nil
+	if s.table == nil {
+		s.table = &builder{}
+	}
+	s.frozen = true
 	s.workers.Go(func() {
 		err := job.write()
 		s.mu.Lock()
@@ -138,7 +143,8 @@ func (s *session) freeze() error {
 		if err != nil {
 			s.die(err)
 		}
-		s.frozen = false
+		full.reset()
+		s.frozen, s.idle = false, full
 		s.done.Broadcast()
 	})
 	return nil

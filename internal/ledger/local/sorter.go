@@ -81,9 +81,10 @@ func (s *sorter) wait(n int) error {
 }
 
 func (a *arena) write(f *tempFile, kind tableKind) error {
-	w := newTable(f.summed(), kind)
+	w, n := newTable(f.summed(), kind), kind.headLen()
 	for _, r := range a.refs {
-		w.add(r.hash, a.key(r), nil, a.body(r))
+		body := a.body(r)
+		w.add(r.hash, a.key(r), body[:n], body[n:])
 	}
 	_, err := w.finish(nil)
 	return err
@@ -118,7 +119,7 @@ func (s *sorter) finish() error {
 // cursor walks all rows in the order of (hash, key), equal keys as they came.
 func (s *sorter) cursor() *merge {
 	m := newMerge(oldFirst)
-	m.add(s.cur.cursor(0))
+	m.add(s.cur.cursor(s.kind.headLen()))
 	for _, t := range s.runs {
 		m.add(t.cursor(s.seed))
 	}

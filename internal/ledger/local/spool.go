@@ -6,7 +6,7 @@ import (
 	"github.com/upwelldata/upwell/internal/ledger"
 )
 
-// How a spooled row begins.
+// The head of a spooled row.
 const (
 	spoolValid byte = iota
 	spoolInvalid
@@ -29,6 +29,7 @@ func (s *sorter) putRecord(r *ledger.Record) error {
 	return nil
 }
 
+// appendRecord encodes head and payload of a spooled row.
 func appendRecord(b []byte, r *ledger.Record) []byte {
 	if r.Invalid == nil {
 		b = append(b, spoolValid)
@@ -47,11 +48,11 @@ func appendRecord(b []byte, r *ledger.Record) []byte {
 }
 
 // decodeRecord fills r, reusing its slices.
-func decodeRecord(r *ledger.Record, hash uint64, key, payload []byte) error {
+func decodeRecord(r *ledger.Record, hash uint64, key []byte, head byte, payload []byte) error {
 	d := decoder{b: payload}
 	r.Hash, r.Key = hash, append(r.Key[:0], key...)
 	r.Invalid = nil
-	if d.byte() == spoolInvalid {
+	if head == spoolInvalid {
 		r.Invalid = &ledger.Invalid{Code: fault.Code(d.bytes()), Field: string(d.bytes()), Message: string(d.bytes())}
 	}
 	r.Fingerprint = d.fixed()
@@ -73,9 +74,9 @@ func decodeRecord(r *ledger.Record, hash uint64, key, payload []byte) error {
 }
 
 // recordHead gives what counting needs of a spooled row: its fault if it is invalid, its fingerprint, its normalised match.
-func recordHead(payload []byte) (code fault.Code, print uint64, matchID []byte) {
+func recordHead(head byte, payload []byte) (code fault.Code, print uint64, matchID []byte) {
 	d := decoder{b: payload}
-	if d.byte() == spoolInvalid {
+	if head == spoolInvalid {
 		code = fault.Code(d.bytes())
 		d.bytes()
 		d.bytes()

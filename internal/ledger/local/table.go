@@ -38,8 +38,12 @@ const (
 
 // headLen is how many bytes of a row stand beside its key.
 func (k tableKind) headLen() int {
-	if k == kindEntries {
+	switch k {
+	case kindEntries:
 		return entryHead
+	case kindSpool:
+		return 1
+	case kindHistory, kindRaw:
 	}
 	return 0
 }
