@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -203,8 +204,7 @@ func (r *explainResult) text(p *printer) {
 			id = ", id " + clean(*l.RemoteID)
 		}
 		p.line("  %s, delivered %s by run %s%s", l.State, moment(time.Time(l.DeliveredAt), r.now), l.RunID, id)
-		l.Match.list(p)
-		l.Fields.list(p)
+		append(slices.Clone(l.Match), l.Fields...).list(p)
 	}
 	if len(r.History) > 0 {
 		p.blank()

@@ -5,7 +5,6 @@ import (
 	"strconv"
 
 	"github.com/upwelldata/upwell/internal/plan"
-	"github.com/upwelldata/upwell/internal/row"
 )
 
 const shownSamples = 10
@@ -99,11 +98,10 @@ func (d difference) text(op string) string {
 	case op == "remove" || d.new.IsAbsent():
 		return value(d.old)
 	}
-	before := d.old
-	if before.IsAbsent() {
-		before = row.Value{}
+	if d.old.IsAbsent() { // what it was is not known
+		return value(d.new)
 	}
-	return value(before) + " -> " + value(d.new)
+	return value(d.old) + " -> " + value(d.new)
 }
 
 func (d *planDoc) invalidText(p *printer) {

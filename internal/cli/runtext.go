@@ -49,10 +49,13 @@ func (d *runDoc) text(p *printer) {
 	}
 	p.line("%s  %s %s  run %s%s", p.paint(bold, d.Sync), p.paint(statusStyle(string(d.Status)), string(d.Status)), took, d.RunID, what)
 	d.countsText(p)
-	guardsText(p, d.Guards)
 	warningsText(p, d.Warnings)
 	if d.Error != nil {
-		p.line("  %s: %s [%s]", p.paint(red, "error"), clean(d.Error.Message), d.Error.Code)
+		word := p.paint(red, "error")
+		if d.Status == run.Held || d.Status == run.Cancelled {
+			word = p.paint(yellow, string(d.Status))
+		}
+		p.line("  %s: %s [%s]", word, clean(d.Error.Message), d.Error.Code)
 		if d.Error.Where != nil {
 			p.line("    at  %s", d.Error.Where)
 		}

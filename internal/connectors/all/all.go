@@ -8,6 +8,7 @@ import (
 	"github.com/upwelldata/upwell/internal/connectors/postgres"
 	"github.com/upwelldata/upwell/internal/connectors/salesforce"
 	"github.com/upwelldata/upwell/internal/connectors/sqlite"
+	"github.com/upwelldata/upwell/internal/connectors/webhook"
 )
 
 // Sources lists the source types.
@@ -26,5 +27,6 @@ func Destinations() []connector.DestinationConnector {
 		mysql.Destination(),
 		postgres.Destination(),
 		salesforce.Connector(),
+		webhook.Connector(),
 	}
 }
