@@ -51,7 +51,7 @@ func New(d Definition) *Planner {
 	p := &Planner{d: d}
 	p.remapped = d.Meta.Mapping != "" && d.Meta.Mapping != d.Mapping
 	p.ignoring = p.remapped && d.Sync.IgnoreRemapping
-	p.baseline = d.Sync.Baseline && d.Meta.Version == 0
+	p.baseline = d.Sync.Baseline && !d.Meta.Complete // also after a reset, and until the first run went through
 	return p
 }
 
