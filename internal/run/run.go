@@ -105,7 +105,7 @@ func (e *Engine) adopt(ctx context.Context, sync string, snap ledger.Snapshot) e
 			if err != nil {
 				return false, err
 			}
-			return h.Run >= run && h.Outcome == connector.Delivered, nil
+			return h.Run >= run && (h.Outcome == connector.Delivered || h.Outcome == connector.Skipped), nil
 		}
 		return false, nil
 	})

@@ -15,7 +15,8 @@ import (
 	"github.com/upwelldata/upwell/internal/run"
 )
 
-// Adopt turns the open intents of dead runs into open keys, in one transaction. Intents with a job are the job's.
+// Adopt turns the open intents of dead runs into open keys, in one transaction. Intents with a job are the job's. Open keys that
+// were delivered since are closed: the run that delivered them may have died before it could say so.
 func (s *Store) Adopt(ctx context.Context, sync string, settled func(run string, r deliver.IntentRow) (bool, error)) error {
 	type open struct {
 		id            int64
@@ -53,11 +54,18 @@ func (s *Store) Adopt(ctx context.Context, sync string, settled func(run string,
 			}
 		}
 	}
-	if len(list) == 0 {
+	closed, err := s.deliveredSince(ctx, sync, settled)
+	if err != nil {
+		return err
+	}
+	if len(list)+len(closed) == 0 {
 		return nil
 	}
 	now := time.Now().UnixMilli()
 	return s.write(ctx, func(tx *sql.Tx) error {
+		if err := dropRefusals(tx, sync, closed, "unknown"); err != nil {
+			return err
+		}
 		for _, o := range list {
 			for _, r := range o.left {
 				if err := adoptRow(ctx, tx, sync, o.run, o.op, o.deadline, now, r); err != nil {
@@ -70,6 +78,24 @@ func (s *Store) Adopt(ctx context.Context, sync string, settled func(run string,
 		}
 		return nil
 	})
+}
+
+// deliveredSince lists open keys with an acknowledgement at least as new as the request that left them open.
+func (s *Store) deliveredSince(ctx context.Context, sync string, settled func(run string, r deliver.IntentRow) (bool, error)) (keys [][]byte, err error) {
+	open, err := s.Open(ctx, sync)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range open {
+		done, err := settled(o.Run, deliver.IntentRow{Key: o.Key, Match: o.Match, RemoteID: o.RemoteID})
+		if err != nil {
+			return nil, err
+		}
+		if done {
+			keys = append(keys, o.Key)
+		}
+	}
+	return keys, nil
 }
 
 func adoptRow(ctx context.Context, tx *sql.Tx, sync, runID, op string, deadline, now int64, r deliver.IntentRow) error {

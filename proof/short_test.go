@@ -1,0 +1,6 @@
+//go:build !long
+
+package proof_test
+
+// long: proofs run in the form of `make test`.
+const long = false
