@@ -4,6 +4,7 @@ package all
 import (
 	"github.com/upwelldata/upwell/internal/connector"
 	"github.com/upwelldata/upwell/internal/connectors/duckdb"
+	"github.com/upwelldata/upwell/internal/connectors/file"
 	"github.com/upwelldata/upwell/internal/connectors/mysql"
 	"github.com/upwelldata/upwell/internal/connectors/postgres"
 	"github.com/upwelldata/upwell/internal/connectors/salesforce"
@@ -24,6 +25,7 @@ func Sources() []connector.SourceConnector {
 // Destinations lists the destination types.
 func Destinations() []connector.DestinationConnector {
 	return []connector.DestinationConnector{
+		file.Connector(),
 		mysql.Destination(),
 		postgres.Destination(),
 		salesforce.Connector(),
