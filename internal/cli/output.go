@@ -182,7 +182,7 @@ func plural(n int64, one string) string {
 	if n == 1 {
 		return "1 " + one
 	}
-	if stem, ok := strings.CutSuffix(one, "y"); ok {
+	if stem, ok := strings.CutSuffix(one, "y"); ok && !strings.HasSuffix(stem, "e") {
 		return number(n) + " " + stem + "ies"
 	}
 	return number(n) + " " + one + "s"
