@@ -30,7 +30,7 @@ type Harness struct {
 	Required Record                // what a record must have to be created, beside Match
 	Bad      Record                // fields that make the tool refuse a row; nil = it refuses none
 	Wrong    map[string]string     // settings laid over good ones so that the login is refused; nil = there is no login
-	Nowhere  map[string]string     // settings laid over good ones so that nothing answers; nil = nothing can be away
+	Nowhere  map[string]string     // settings laid over good ones so that nothing answers; with HTTP the kit knows itself
 	Needs    []string              // settings without which Open or Check fails, beside the Required ones of the Spec
 	Filter   func(row.Value) bool  // values the engine would refuse before a write (Field.MaxLength, Precision); nil = none
 	HTTP     *HTTP                 // for tools spoken to by HTTP: the kit puts itself between connector and stand-in

@@ -2,6 +2,8 @@ package conformance
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"slices"
 	"strings"
@@ -92,10 +94,7 @@ func neededSettings(s *stand) {
 }
 
 func openIsQuiet(s *stand) {
-	if s.h.Nowhere == nil {
-		s.Skip("the tool cannot be out of reach")
-	}
-	d, err := s.open(s.h.Nowhere)
+	d, err := s.open(s.nowhere())
 	if err != nil {
 		s.Fatalf("opening while the tool is out of reach: %v", err)
 	}
@@ -184,10 +183,7 @@ func checkWrong(s *stand) {
 }
 
 func checkNowhere(s *stand) {
-	if s.h.Nowhere == nil {
-		s.Skip("the tool cannot be out of reach")
-	}
-	d, err := s.open(s.h.Nowhere)
+	d, err := s.open(s.nowhere())
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -208,6 +204,20 @@ func checkNowhere(s *stand) {
 	if out.Marked(0) && out.Result(0).Status != connector.NotAttempted && out.Result(0).Status != connector.Retry {
 		s.Errorf("a row was marked %+v though nothing answered", out.Result(0))
 	}
+}
+
+// nowhere is settings where nothing answers; over HTTP the kit finds a free port itself.
+func (s *stand) nowhere() map[string]string {
+	s.Helper()
+	switch {
+	case s.h.Nowhere != nil:
+		return s.h.Nowhere
+	case s.way == nil:
+		s.Skip("the tool cannot be out of reach")
+	}
+	free := httptest.NewServer(http.NotFoundHandler())
+	free.Close()
+	return map[string]string{s.h.HTTP.URL: free.URL}
 }
 
 func (s *stand) wantAway(doing string, err error) {

@@ -140,7 +140,8 @@ func (w *way) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 	out.Header().Set("Content-Length", strconv.Itoa(len(answer)))
 	out.WriteHeader(status)
 	if bad != nil && bad.half {
-		_, _ = out.Write(answer[:len(answer)/2]) //nolint:errcheck // it is to be cut
+		_, _ = out.Write(answer[:len(answer)/2])    //nolint:errcheck // it is to be cut
+		_ = http.NewResponseController(out).Flush() //nolint:errcheck // it is to be cut
 		cut(out)
 		return
 	}
@@ -173,9 +174,6 @@ func (w *way) pass(r *http.Request, body []byte) (int, http.Header, []byte, erro
 
 // cut ends a connection in the middle.
 func cut(out http.ResponseWriter) {
-	if f, ok := out.(http.Flusher); ok {
-		f.Flush()
-	}
 	conn, _, err := http.NewResponseController(out).Hijack()
 	if err != nil {
 		panic(http.ErrAbortHandler)

@@ -176,8 +176,8 @@ func (s *stand) rewritten(change func([]byte) []byte) (*connector.Outcomes, erro
 
 // swellsTo is what the body unpacks to, and swellsIn how much may be allocated on the way.
 const (
-	swellsTo = 1 << 30
-	swellsIn = 256 << 20
+	swellsTo = 256 << 20
+	swellsIn = 96 << 20
 )
 
 func swells(s *stand) {

@@ -174,7 +174,9 @@ func absentLeaves(s *stand) {
 		tried = true
 		n := len(s.world.Records())
 		s.seed(s.record(n, Record{field: a, kept: v}))
-		s.write(op, Record{s.h.Match: s.key(n), field: b})
+		beside := s.record(n+1, Record{field: a, kept: v}) // its fields are in the batch, and so absent in the other row
+		s.seed(beside)
+		s.write(op, Record{s.h.Match: s.key(n), field: b}, beside)
 		for _, r := range s.world.Records() {
 			if Same(s.key(n), r[s.h.Match]) && (!Same(b, r[field]) || !Same(v, r[kept])) {
 				s.Errorf("%s without %s: the tool holds %s and %s; want %s and %s", op, kept, show(r[field]), show(r[kept]), show(b), show(v))
