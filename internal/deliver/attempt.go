@@ -183,7 +183,11 @@ func (d *Delivery) settleMarked(ctx context.Context, w *work, out *connector.Out
 			_, ref := w.result(i, r)
 			ref.Excerpt = excerpt(out)
 			refusals = append(refusals, *ref)
-			counts[r.Status]++
+			if ref.Unknown {
+				counts[connector.Unknown]++
+			} else {
+				counts[r.Status]++
+			}
 			codes[ref.Code]++
 		case connector.Retry, connector.NotAttempted:
 			rest.retry = append(rest.retry, i)
@@ -212,6 +216,7 @@ func (d *Delivery) settleMarked(ctx context.Context, w *work, out *connector.Out
 	d.Tally.Delivered.Add(counts[connector.Delivered])
 	d.Tally.Skipped.Add(counts[connector.Skipped])
 	d.Tally.Rejected.Add(counts[connector.Rejected])
+	d.Tally.Unknown.Add(counts[connector.Unknown])
 	d.Tally.Unconfirmed.Add(unconfirmed)
 	return rest, d.watch(int64(len(acks)), codes)
 }

@@ -23,6 +23,11 @@ func (d *Delivery) judge(ctx context.Context, w *work, rest remains, werr error,
 	if f != nil {
 		class = f.GetClass()
 	}
+	if f == nil || f.Landed != fault.LandedNo && class != fault.ClassQuota && class != fault.ClassAuth && class != fault.ClassConfig {
+		for _, i := range rest.unknown {
+			w.rows[i].maybe = true
+		}
+	}
 	switch class {
 	case "": // the call went well and some rows are not done
 		return d.again(ctx, w, rest, fault.New(fault.DestUnknownOutcome, "the tool said nothing about this row"), true)
@@ -40,9 +45,9 @@ func (d *Delivery) judge(ctx context.Context, w *work, rest remains, werr error,
 		return d.again(ctx, w, rest, f, true)
 	case fault.ClassThrottled:
 		if d.starved() {
-			return nil, d.leave(ctx, w, rest, f.NotLanded()), werr
+			return nil, d.leave(ctx, w, rest, f), werr
 		}
-		return d.again(ctx, w, rest, f.NotLanded(), false)
+		return d.again(ctx, w, rest, f, false) // a 503 may come from a proxy that lost its upstream: f says whether it landed
 	case fault.ClassQuota:
 		if err := d.waitQuota(ctx, f); err != nil {
 			return nil, d.leave(ctx, w, rest, f.NotLanded()), err
@@ -104,7 +109,7 @@ func (d *Delivery) exhausted(ctx context.Context, w *work, rest remains, f *faul
 	if rest.code != "" {
 		code, message = rest.code, rest.message
 	}
-	if len(rest.unknown) > 0 && f.Landed != fault.LandedNo && rest.code == "" {
+	if w.rows[0].maybe && rest.code == "" {
 		return nil, d.unknown(ctx, w, []int{0}, f) || open, nil
 	}
 	return nil, open, d.reject(ctx, w, 0, code, f.Field, message)
@@ -125,7 +130,11 @@ func (d *Delivery) reject(ctx context.Context, w *work, i int, code fault.Code, 
 	if err := d.Journal.Refuse(ctx, []Refusal{*ref}); err != nil {
 		return err
 	}
-	d.Tally.Rejected.Add(1)
+	if ref.Unknown {
+		d.Tally.Unknown.Add(1)
+	} else {
+		d.Tally.Rejected.Add(1)
+	}
 	return d.watch(0, map[fault.Code]int64{ref.Code: 1})
 }
 
@@ -192,17 +201,29 @@ func (d *Delivery) findLanded(ctx context.Context, w *work, rows []int) (left []
 	return left, found
 }
 
-// leave gives up rows because the run stops: those that may have landed are unknown, the others pending.
+// leave gives up rows because the run stops: those that may have landed, now or at an earlier attempt, are unknown, the others
+// pending.
 func (d *Delivery) leave(ctx context.Context, w *work, rest remains, f *fault.Error) (open bool) {
-	d.Tally.Pending.Add(int64(len(rest.retry)))
-	if f != nil && f.Landed == fault.LandedNo {
-		d.Tally.Pending.Add(int64(len(rest.unknown)))
+	certain := f != nil && f.Landed == fault.LandedNo
+	var landed []int
+	for _, i := range rest.retry {
+		if w.rows[i].maybe {
+			landed = append(landed, i)
+		}
+	}
+	for _, i := range rest.unknown {
+		if w.rows[i].maybe || !certain {
+			landed = append(landed, i)
+		}
+	}
+	d.Tally.Pending.Add(int64(len(rest.retry) + len(rest.unknown) - len(landed)))
+	if len(landed) == 0 {
 		return false
 	}
-	if len(rest.unknown) == 0 {
-		return false
+	if f == nil {
+		f = fault.New(fault.DestUnknownOutcome, "the run ended before the tool answered")
 	}
-	return d.unknown(context.WithoutCancel(ctx), w, rest.unknown, f)
+	return d.unknown(context.WithoutCancel(ctx), w, landed, f)
 }
 
 // starved reports that nothing was accepted for the whole budget.

@@ -258,6 +258,15 @@ func (l *Limiter) observe(now time.Time, latency time.Duration) {
 	l.allowed = min(l.ceiling, l.allowed+1/max(1, l.allowed))
 }
 
+// Learn takes over what the tool told of its windows outside of a request of this gate.
+func (l *Limiter) Learn(told []connector.Usage) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, u := range told {
+		l.learn(time.Now(), "", u)
+	}
+}
+
 // learn takes over what the tool told of a window.
 func (l *Limiter) learn(now time.Time, group connector.Group, u connector.Usage) {
 	for _, w := range l.windows {

@@ -16,7 +16,7 @@ import (
 // exist. Rows it settles (nothing to do, refused) are taken out; the rest comes back.
 func (d *Delivery) resolve(ctx context.Context, w *work) (*work, error) {
 	out := connector.NewOutcomes(w.batch.Len())
-	steps := []func(context.Context, *work, *connector.Outcomes) error{d.remoteIDs, d.references, d.existence, d.currentValues}
+	steps := []func(context.Context, *work, *connector.Outcomes) error{d.reopened, d.remoteIDs, d.references, d.existence, d.currentValues}
 	for _, step := range steps {
 		if err := step(ctx, w, out); err != nil {
 			return w, err
@@ -118,6 +118,34 @@ func (d *Delivery) remoteIDs(ctx context.Context, w *work, out *connector.Outcom
 			out.Delivered(i, "", connector.NotTold) // already gone
 		default:
 			out.Skipped(i, fault.NotFound, "the tool has no such record")
+		}
+	}
+	return nil
+}
+
+// reopened settles inserts whose earlier request has an open outcome: the record is there, or it was never made. The old
+// request can no longer land by now.
+func (d *Delivery) reopened(ctx context.Context, w *work, out *connector.Outcomes) error {
+	if w.kind.op != connector.OpInsert && w.kind.op != connector.OpAppend || d.reader == nil || d.Object.ReadBatch == 0 {
+		return nil
+	}
+	var rows []int
+	var matches [][]row.Value
+	for i := range w.batch.Len() {
+		if w.rows[i].reopened {
+			rows, matches = append(rows, i), append(matches, w.batch.Match(i))
+		}
+	}
+	if len(rows) == 0 || len(w.target.Match) == 0 {
+		return nil
+	}
+	found, err := d.lookUp(ctx, d.Object, w.target.Match, matches, nil)
+	if err != nil {
+		return err
+	}
+	for n, i := range rows {
+		if found[n].Exists {
+			out.Delivered(i, found[n].RemoteID, connector.NotTold)
 		}
 	}
 	return nil

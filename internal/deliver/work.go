@@ -38,6 +38,8 @@ type pending struct {
 	fingerprint uint64
 	dirty       bool // has an open refusal or outcome to close
 	mayCreate   bool
+	reopened    bool // an earlier request of this key has an open outcome
+	maybe       bool // an attempt of this run may have landed: only an acceptance settles the row
 	attempts    int
 }
 
@@ -87,7 +89,7 @@ func (w *work) add(d *Delivery, it *plan.Item, size int) {
 
 // remember prepares what the ledger records when the row is delivered.
 func (d *Delivery) remember(it *plan.Item, key []byte) pending {
-	p := pending{fingerprint: it.Fingerprint, dirty: it.Dirty || it.Old == nil, mayCreate: it.MayCreate}
+	p := pending{fingerprint: it.Fingerprint, dirty: it.Dirty || it.Old == nil, mayCreate: it.MayCreate, reopened: it.Dirty}
 	p.ack = ledger.Ack{Op: it.Op, Delete: it.Op == connector.OpDelete || it.Op == connector.OpDrop}
 	p.ack.Entry = d.entry(it, key)
 	p.ack.Before = []ledger.History{d.history(it, key)}
@@ -211,7 +213,7 @@ func (w *work) result(i int, r connector.Result) (ledger.Ack, *Refusal) {
 	case connector.Delivered, connector.Skipped:
 		return p.accepted(w.kind.op, r), nil
 	case connector.Rejected:
-		return p.ack, p.refusal(w, i, r, false)
+		return p.ack, p.refusal(w, i, r, p.maybe) // refused now, but an earlier attempt may have landed
 	case connector.Unknown, connector.Retry, connector.NotAttempted:
 	}
 	return p.ack, p.refusal(w, i, r, true)

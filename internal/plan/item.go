@@ -3,6 +3,8 @@
 package plan
 
 import (
+	"time"
+
 	"github.com/upwelldata/upwell/internal/connector"
 	"github.com/upwelldata/upwell/internal/fault"
 	"github.com/upwelldata/upwell/internal/ledger"
@@ -60,7 +62,8 @@ type Dirty struct {
 	RemoteID string
 	Run      string // run of the open request
 	Op       connector.Op
-	Person   bool // only a person may decide: never sent again by itself
+	Person   bool      // only a person may decide: never sent again by itself
+	Deadline time.Time // after it the open request can no longer land
 }
 
 // Refusal is what is known of a row the tool refused.

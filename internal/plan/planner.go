@@ -109,7 +109,7 @@ func (p *Planner) classifyRow(c ledger.Change, dirty Dirty) {
 
 // waiting: refused earlier with this very record, or unknown and for a person to decide, and nobody asked.
 func (p *Planner) waiting(c ledger.Change, dirty Dirty) bool {
-	if p.item.Dirty && dirty.Person {
+	if p.item.Dirty && (dirty.Person || p.onlyAPerson(dirty)) {
 		r, ok := p.d.Refused[string(c.Key)]
 		return !ok || !r.Due
 	}
@@ -118,6 +118,19 @@ func (p *Planner) waiting(c ledger.Change, dirty Dirty) bool {
 	}
 	r, ok := p.d.Refused[string(c.Key)]
 	return ok && !r.Due && r.Fingerprint == c.New.Fingerprint && r.Mapping == p.d.Mapping
+}
+
+// onlyAPerson reports an open request that must not be repeated by itself: repeating would write twice, the tool no longer
+// recognises the repetition, and it cannot be read back.
+func (p *Planner) onlyAPerson(d Dirty) bool {
+	o := p.d.Object.Ops[d.Op]
+	switch {
+	case p.d.Sync.AtMostOnce:
+		return true
+	case o.Idempotent, p.d.Object.ReadBatch > 0:
+		return false
+	}
+	return o.Dedupes == 0 || p.d.Now.Sub(d.Deadline) > o.Dedupes
 }
 
 // classifyOnce plans insert and append: a key is written once and never again.

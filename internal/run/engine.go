@@ -166,6 +166,7 @@ func (e *Engine) gateOf(typ string, d *destination, c *project.Connection) *deli
 	}
 	id := typ + "\x00" + d.account.ID + "\x00" + c.Name
 	if g, ok := e.gates[id]; ok {
+		g.Learn(d.account.Used)
 		return g
 	}
 	concurrency := 0
@@ -178,6 +179,7 @@ func (e *Engine) gateOf(typ string, d *destination, c *project.Connection) *deli
 	g := deliver.NewLimiter(deliver.LimitOptions{
 		Windows: d.account.Windows, Concurrency: concurrency, RequestsPerSecond: c.Limits.RequestsPerSecond, DailyShare: c.Limits.DailyShare,
 	})
+	g.Learn(d.account.Used)
 	e.gates[id] = g
 	return g
 }

@@ -135,6 +135,7 @@ func (p *prepared) memories(ctx context.Context) error {
 		return err
 	}
 	for _, o := range open {
+		o.Dirty.Deadline = o.Deadline
 		p.dirty[string(o.Key)] = o.Dirty
 		if o.Deadline.After(p.until) {
 			p.until = o.Deadline
