@@ -51,7 +51,7 @@ func (d *Delivery) process(ctx context.Context, w *work) error {
 // intend makes the intent durable. Invariant 5: durable intent precedes the first byte of a request.
 func (d *Delivery) intend(ctx context.Context, w *work) error {
 	in := Intent{Op: w.kind.op, At: time.Now(), Rows: make([]IntentRow, w.batch.Len())}
-	in.Deadline = in.At.Add(d.timeout())
+	in.Deadline = in.At.Add(d.timeout() + d.slack())
 	for i := range in.Rows {
 		m := w.batch.Meta(i)
 		in.Rows[i] = IntentRow{Key: m.Key, Match: w.batch.Match(i), RemoteID: m.RemoteID}
@@ -60,7 +60,7 @@ func (d *Delivery) intend(ctx context.Context, w *work) error {
 	if err != nil {
 		return err
 	}
-	w.intent = id
+	w.intent, w.deadline = id, in.Deadline
 	w.identify(d.Sync.Name, d.Generation)
 	return nil
 }
@@ -70,6 +70,26 @@ func (d *Delivery) timeout() time.Duration {
 		return d.Spec.Timeout
 	}
 	return 30 * time.Second
+}
+
+// slack spares most intents a second write: a request that leaves this much after its intent is still within its deadline.
+func (d *Delivery) slack() time.Duration { return min(time.Second, d.timeout()/4) }
+
+// onDeparture keeps the promise of an intent's deadline: however long a request waited for limits, outages or its turn to be
+// repeated, it cannot land after the deadline on disk.
+func (d *Delivery) onDeparture(ctx context.Context, w *work) context.Context {
+	return withDeparture(ctx, func() error {
+		lands := time.Now().Add(d.timeout())
+		if !lands.After(w.deadline) {
+			return nil
+		}
+		w.deadline = lands.Add(d.slack())
+		err := d.Journal.Extend(ctx, w.intent, w.deadline)
+		if err != nil {
+			return notLanded(err)
+		}
+		return nil
+	})
 }
 
 // attempt sends a work until its rows are settled. open reports that some row's outcome stays open, so that its intent must not
@@ -119,6 +139,7 @@ func (d *Delivery) write(ctx context.Context, w *work, out *connector.Outcomes) 
 	if err := d.circuit.await(ctx); err != nil {
 		return err
 	}
+	ctx = d.onDeparture(ctx, w)
 	if !d.Spec.HTTP {
 		group := d.Object.Ops[w.kind.op].Group
 		if err := d.Gate.Enter(ctx, group); err != nil {

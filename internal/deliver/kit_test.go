@@ -138,6 +138,7 @@ type journal struct {
 	mu       sync.Mutex
 	next     int64
 	open     map[int64]int
+	deadline map[int64]time.Time
 	refused  map[string]deliver.Refusal
 	resolved int
 	fail     error
@@ -150,13 +151,20 @@ func (j *journal) Intend(_ context.Context, in deliver.Intent) (int64, error) {
 		return 0, j.fail
 	}
 	j.next++
-	j.open[j.next] = len(in.Rows)
+	j.open[j.next], j.deadline[j.next] = len(in.Rows), in.Deadline
 	return j.next, nil
 }
 
 func (j *journal) IntendMany(ctx context.Context, in deliver.Intent, rows iter.Seq[deliver.IntentRow]) (int64, error) {
 	in.Rows = slices.Collect(rows)
 	return j.Intend(ctx, in)
+}
+
+func (j *journal) Extend(_ context.Context, id int64, deadline time.Time) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.deadline[id] = deadline
+	return j.fail
 }
 
 func (j *journal) Settle(_ context.Context, id int64) error {
@@ -214,7 +222,7 @@ func newBench(n int) *bench {
 		op:      connector.Operation{MaxRows: 10, Concurrency: 4, Idempotent: true},
 		sync:    &project.Sync{Name: "s", Mode: connector.ModeUpsert},
 		session: &session{acks: map[string]ledger.Ack{}},
-		journal: &journal{open: map[int64]int{}, refused: map[string]deliver.Refusal{}},
+		journal: &journal{open: map[int64]int{}, deadline: map[int64]time.Time{}, refused: map[string]deliver.Refusal{}},
 		tally:   &deliver.Tally{}, stop: make(chan struct{}), spec: connector.Spec{Type: "fake", Timeout: 30 * time.Second},
 		limits: deliver.LimitOptions{Concurrency: 4},
 	}

@@ -139,6 +139,10 @@ func (l *Limiter) Enter(ctx context.Context, group connector.Group) error {
 				l.throttled += now.Sub(begun)
 			}
 			l.mu.Unlock()
+			if err := departs(ctx); err != nil {
+				l.Leave(group, connector.Feedback{})
+				return err
+			}
 			return nil
 		}
 		wake := l.waiters
@@ -150,6 +154,20 @@ func (l *Limiter) Enter(ctx context.Context, group connector.Group) error {
 			return err
 		}
 	}
+}
+
+type departure struct{}
+
+// withDeparture makes do run whenever a request made under the context has passed the gate and is about to leave.
+func withDeparture(ctx context.Context, do func() error) context.Context {
+	return context.WithValue(ctx, departure{}, do)
+}
+
+func departs(ctx context.Context) error {
+	if do, ok := ctx.Value(departure{}).(func() error); ok {
+		return do()
+	}
+	return nil
 }
 
 func (w *window) applies(g connector.Group) bool { return w.Group == "" || w.Group == g }

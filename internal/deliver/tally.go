@@ -60,6 +60,8 @@ type Journal interface {
 	Intend(ctx context.Context, in Intent) (id int64, err error)
 	// IntendMany is Intend for the rows of a staged load, however many.
 	IntendMany(ctx context.Context, in Intent, rows iter.Seq[IntentRow]) (id int64, err error)
+	// Extend moves an intent's deadline, durably: a request of it leaves later than foreseen.
+	Extend(ctx context.Context, id int64, deadline time.Time) error
 	// Settle closes an intent whose rows all have a known outcome in the ledger or a refusal on record.
 	Settle(ctx context.Context, id int64) error
 	// Refuse records refusals; an open refusal of the same key is updated and keeps its first time.

@@ -51,6 +51,7 @@ type work struct {
 	rows     []pending
 	bytes    int
 	intent   int64
+	deadline time.Time // of the intent, as it is on disk
 	attempts int // sends that failed although the tool was up
 	quick    int // retries made before the tool was suspected to be down
 }
@@ -191,7 +192,7 @@ func (d *Delivery) nothing() []row.Value {
 
 // part gives some rows of the work as a work of its own, under the same intent.
 func (w *work) part(rows []int) *work {
-	p := &work{kind: w.kind, target: w.target, batch: w.batch.Pick(rows), rows: make([]pending, len(rows)), intent: w.intent, attempts: w.attempts}
+	p := &work{kind: w.kind, target: w.target, batch: w.batch.Pick(rows), rows: make([]pending, len(rows)), intent: w.intent, deadline: w.deadline, attempts: w.attempts}
 	for i, r := range rows {
 		p.rows[i] = w.rows[r]
 	}

@@ -77,7 +77,7 @@ func (j *journal) insert(ctx context.Context, in deliver.Intent, rows []byte, fi
 	}
 	err = j.s.write(ctx, func(tx *sql.Tx) error {
 		res, err := tx.ExecContext(ctx, `INSERT INTO intents (sync, run, op, deadline, rows, file) VALUES (?, ?, ?, ?, ?, ?)`,
-			j.sync, j.run, string(in.Op), in.Deadline.UnixMilli(), rows, file)
+			j.sync, j.run, string(in.Op), in.Deadline.UnixMilli()+1, rows, file)
 		if err != nil {
 			return err
 		}
@@ -163,6 +163,14 @@ func (s *Store) intentRows(blob []byte, file string) iter.Seq2[deliver.IntentRow
 			}
 		}
 	}
+}
+
+// Extend moves an intent's deadline; it is durable when it returns.
+func (j *journal) Extend(ctx context.Context, id int64, deadline time.Time) error {
+	return j.s.write(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE intents SET deadline = max(deadline, ?) WHERE id = ?`, deadline.UnixMilli()+1, id)
+		return err
+	})
 }
 
 // Settle closes an intent with the next commit. Were that lost, the next run would find its rows acknowledged.
