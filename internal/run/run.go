@@ -255,6 +255,7 @@ func (x *execution) judge(ctx context.Context, delta ledger.Delta) error {
 	c := &x.rec.Counts
 	c.Read, c.Invalid, c.Unchanged, c.Waiting = s.Counts.Read, s.Counts.Invalid, s.Counts.Unchanged, s.Counts.Waiting
 	c.Planned = Planned{Add: s.Counts.Add, Change: s.Counts.Change, Remove: s.Counts.Remove}
+	x.rec.InvalidBy = s.InvalidBy
 	x.o.Tally.Planned.Store(s.Counts.Add + s.Counts.Change + s.Counts.Remove)
 	if err := check.verdict(x.sync.Name, s.Hash, x.rec.Definition, x.meta.Version, x.e.now()); err != nil {
 		c.Pending = x.o.Tally.Planned.Load()

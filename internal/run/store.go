@@ -62,24 +62,26 @@ type Planned struct {
 
 // Record is one run as the store keeps it.
 type Record struct {
-	ID               string       `json:"run_id"`
-	Sync             string       `json:"sync"`
-	Kind             string       `json:"kind"` // run | undo
-	Undoes           string       `json:"undoes,omitempty"`
-	Status           Status       `json:"status"`
-	StartedAt        time.Time    `json:"started_at"`
-	FinishedAt       time.Time    `json:"finished_at"`
-	Counts           Counts       `json:"counts"`
-	Requests         int64        `json:"requests"`
-	Retries          int64        `json:"retries"`
-	ThrottledSeconds float64      `json:"throttled_seconds"`
-	Error            *fault.Error `json:"error"`
-	PlanHash         string       `json:"plan_hash,omitempty"`
-	Definition       string       `json:"definition,omitempty"`
-	Guards           []plan.Guard `json:"guards,omitempty"`
-	Warnings         []string     `json:"warnings,omitempty"`
-	Allowed          []string     `json:"allowed,omitempty"`
-	Full             bool         `json:"full,omitempty"`
+	ID         string    `json:"run_id"`
+	Sync       string    `json:"sync"`
+	Kind       string    `json:"kind"` // run | undo
+	Undoes     string    `json:"undoes,omitempty"`
+	Status     Status    `json:"status"`
+	StartedAt  time.Time `json:"started_at"`
+	FinishedAt time.Time `json:"finished_at"`
+	Counts     Counts    `json:"counts"`
+	// InvalidBy counts the invalid rows by code; the store keeps a sample of them.
+	InvalidBy        map[fault.Code]int64 `json:"invalid_by,omitempty"`
+	Requests         int64                `json:"requests"`
+	Retries          int64                `json:"retries"`
+	ThrottledSeconds float64              `json:"throttled_seconds"`
+	Error            *fault.Error         `json:"error"`
+	PlanHash         string               `json:"plan_hash,omitempty"`
+	Definition       string               `json:"definition,omitempty"`
+	Guards           []plan.Guard         `json:"guards,omitempty"`
+	Warnings         []string             `json:"warnings,omitempty"`
+	Allowed          []string             `json:"allowed,omitempty"`
+	Full             bool                 `json:"full,omitempty"`
 }
 
 // Refused is a row on record as rejected, invalid or unknown.
