@@ -104,7 +104,7 @@ func filled(b *testing.B, n int) ledger.Home {
 	return h
 }
 
-// BenchmarkFirst is Put, the walk of the delta, Ack and Publish of rows that are all new.
+// BenchmarkFirst acknowledges and publishes rows that are all new.
 func BenchmarkFirst(b *testing.B) {
 	n := benchRows(b)
 	for b.Loop() {

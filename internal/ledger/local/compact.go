@@ -12,7 +12,7 @@ import (
 const (
 	compactFew   = 8         // segments of like size become one
 	compactSmall = 4 << 20   // a ledger this small is kept in few segments
-	compactBytes = 256 << 20 // what one publication merges at most, unless too much is dead
+	compactBytes = 128 << 20 // what one publication merges at most, unless too much is dead
 	compactMany  = 100       // segments are merged whatever their size
 )
 

@@ -16,7 +16,7 @@ import (
 type Options struct {
 	HistoryRuns int           // runs whose history is kept at most; 0 = 50
 	HistoryAge  time.Duration // and for how long, the last run always; 0 = 30 days
-	TableBytes  int           // acknowledgements held in memory before they become a segment; 0 = 32 MiB
+	TableBytes  int           // acknowledgements held in memory before they become a segment; 0 = 16 MiB
 	ProbeBytes  int64         // an index larger than this is merged instead of probed at random; 0 = 4 GiB
 	Now         func() time.Time
 
@@ -31,7 +31,7 @@ func (o Options) filled() Options {
 		o.HistoryAge = 30 * 24 * time.Hour
 	}
 	if o.TableBytes <= 0 {
-		o.TableBytes = 32 << 20
+		o.TableBytes = 16 << 20
 	}
 	if o.ProbeBytes <= 0 {
 		o.ProbeBytes = 4 << 30

@@ -148,7 +148,9 @@ func (s *session) rebuild(ctx context.Context, m *manifest, renew bool) error {
 	for _, seg := range m.Segments {
 		garbage += seg.Rows
 	}
-	if from, to := pick(all, garbage, s.base.Meta.Rows); to > from {
+	// A first load stays as it was written, unless it is very large: what merging saves comes later, what it costs is now.
+	first := len(m.Segments) == 0 && len(all) <= 2*sessionSegments
+	if from, to := pick(all, garbage, s.base.Meta.Rows); to > from && !first {
 		merged, err := s.compact(ctx, all[from:to], all, from == 0)
 		if err != nil {
 			return err
