@@ -210,7 +210,7 @@ func appendText(b []byte, c *column, v row.Value) ([]byte, bool, *refused) {
 			return v.AppendText(b), true, nil
 		}
 	case row.Time:
-		if k == row.Time {
+		if k == row.Time && v.Int() < int64(24*time.Hour) { // 24:00:00 would be written as the day's beginning
 			t := time.Unix(0, v.Int()).UTC()
 			return t.AppendFormat(b, "15:04:05.000Z"), t.Nanosecond()%1e6 == 0, nil
 		}
