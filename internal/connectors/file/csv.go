@@ -186,7 +186,7 @@ func (csv) identity(b, cell []byte, numeric bool) []byte {
 	}
 	text := cellText(cell)
 	if numeric {
-		return append(append(b, 'v'), normalNumber(string(text))...)
+		return appendNumber(append(b, 'v'), text)
 	}
 	return append(append(b, 'v'), text...)
 }

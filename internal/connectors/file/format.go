@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
-	"strings"
 
 	"github.com/upwelldata/upwell/internal/row"
 )
@@ -157,11 +156,24 @@ func (p *plainLines) line() ([]byte, error) {
 	}
 }
 
-// normalNumber gives equal numbers equal text; what is no number stays.
-func normalNumber(s string) string {
-	v, err := row.ParseDecimal(s)
-	if err != nil || strings.ContainsAny(s, " _") {
-		return s
+// appendNumber appends a number so that equal numbers are equal text; what is no number is appended as it is.
+func appendNumber(b, text []byte) []byte {
+	if plainInteger(text) {
+		return append(b, text...)
 	}
-	return row.NormalDecimal(v.Str())
+	v, err := row.ParseDecimal(string(text))
+	if err != nil || bytes.ContainsAny(text, " _") {
+		return append(b, text...)
+	}
+	return append(b, row.NormalDecimal(v.Str())...)
+}
+
+func plainInteger(text []byte) bool {
+	digits := bytes.TrimPrefix(text, []byte{'-'})
+	for _, c := range digits {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return len(digits) > 0 && digits[0] != '0'
 }

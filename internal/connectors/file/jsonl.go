@@ -116,7 +116,7 @@ func (jsonl) identity(b, cell []byte, _ bool) []byte {
 			return append(append(b, 's'), s...)
 		}
 	case c == '-' || c >= '0' && c <= '9':
-		return append(append(b, 'n'), normalNumber(string(cell))...)
+		return appendNumber(append(b, 'n'), cell)
 	}
 	return append(append(b, 'r'), cell...)
 }

@@ -40,13 +40,13 @@ type stage struct {
 	toLines  *bufio.Writer
 	toIndex  *bufio.Writer
 	rows     int64
-	size     int64 // of the lines, without a header
 	begin    int64 // where the lines start
 	absent   bool  // some value of a column is not part of its record
 	numeric  []bool
 	refused  map[uint64]connector.Result
 	log      logLine
 	buf      []byte
+	head     []byte
 	tempBase string
 	done     bool
 }
@@ -147,16 +147,14 @@ func (s *stage) add(rows *row.Batch, ordinal func(int) uint64) error {
 			s.buf = s.d.format.line(s.buf[:0], s.names, match, values)
 		}
 		s.note(match, values)
-		var head [2 * binary.MaxVarintLen64]byte
-		h := binary.AppendUvarint(binary.AppendUvarint(head[:0], ordinal(i)), uint64(len(s.buf)))
-		if _, err := s.toIndex.Write(h); err != nil {
+		s.head = binary.AppendUvarint(binary.AppendUvarint(s.head[:0], ordinal(i)), uint64(len(s.buf)))
+		if _, err := s.toIndex.Write(s.head); err != nil {
 			return explain(err, "writing a temporary file beside %s", s.abs).NotLanded()
 		}
 		if _, err := s.toLines.Write(s.buf); err != nil {
 			return explain(err, "writing a temporary file beside %s", s.abs).NotLanded()
 		}
 		s.rows++
-		s.size += int64(len(s.buf))
 	}
 	return nil
 }
