@@ -15,13 +15,8 @@ func (a *app) canAsk(doing string) error {
 	return nil
 }
 
-// answers reports whether standard input is a person's, or a test's.
-func (a *app) answers() bool {
-	if t, ok := a.stdin.(interface{ Answers() bool }); ok {
-		return t.Answers()
-	}
-	return isTerminal(a.stdin)
-}
+// answers reports whether standard input is a person's.
+func (a *app) answers() bool { return isTerminal(a.stdin) }
 
 // ask asks a question on standard error; anything but yes is no.
 func (a *app) ask(question string) bool {

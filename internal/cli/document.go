@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"cmp"
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,7 +32,10 @@ func (o object) MarshalJSON() ([]byte, error) {
 
 // String gives the key as `explain` takes it: the value, or col=value,… for several columns.
 func (o object) String() string {
-	if len(o) == 1 {
+	switch len(o) {
+	case 0:
+		return "(no key)"
+	case 1:
 		return value(o[0].Value)
 	}
 	parts := make([]string, len(o))
@@ -42,6 +47,9 @@ func (o object) String() string {
 
 // keyOf names the values of a key. Where the project no longer says how, they are named key, or key_1, key_2, ….
 func keyOf(columns []string, vals []row.Value) object {
+	if len(vals) == 0 { // a row whose key is null
+		return nil
+	}
 	out := make(object, len(vals))
 	for i, v := range vals {
 		name := "key"
@@ -54,6 +62,24 @@ func keyOf(columns []string, vals []row.Value) object {
 		out[i] = run.Named{Name: name, Value: v}
 	}
 	return out
+}
+
+func (o object) values() []row.Value {
+	out := make([]row.Value, len(o))
+	for i, n := range o {
+		out[i] = n.Value
+	}
+	return out
+}
+
+// compareKeys orders keys for people: whole numbers by value, everything else as text.
+func compareKeys(x, y []row.Value) int {
+	return slices.CompareFunc(x, y, func(a, b row.Value) int {
+		if a.Kind() == row.Int && b.Kind() == row.Int {
+			return cmp.Compare(a.Int(), b.Int())
+		}
+		return strings.Compare(a.String(), b.String())
+	})
 }
 
 // differences are fields with their old and new values: {f: {old, new}}. An Absent value is not known and left out.

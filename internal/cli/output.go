@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -42,15 +43,34 @@ func (o *outlet) shut() {
 // terminal reports whether the stream is a person's terminal.
 func (o *outlet) terminal() bool { return isTerminal(o.w) }
 
+// isTerminal also asks streams that know it themselves.
 func isTerminal(stream any) bool {
-	f, ok := stream.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
+	switch s := stream.(type) {
+	case interface{ IsTerminal() bool }:
+		return s.IsTerminal()
+	case *os.File:
+		return term.IsTerminal(int(s.Fd()))
+	}
+	return false
 }
 
 // colors reports whether the stream may be coloured.
 func (a *app) colors(o *outlet) bool {
 	_, off := os.LookupEnv("NO_COLOR")
 	return !off && !a.noColor && os.Getenv("TERM") != "dumb" && o.terminal()
+}
+
+// printer gathers text for a stream.
+func (a *app) printer(o *outlet) *printer {
+	return &printer{color: a.colors(o), verbose: a.verbose, upwell: a.upwell()}
+}
+
+// upwell is how this project is called: what hints begin with.
+func (a *app) upwell() string {
+	if filepath.Clean(a.dir) == "." {
+		return "upwell"
+	}
+	return "upwell -C " + a.dir
 }
 
 // result is what a command found out. Its JSON form is the document of the contract, without schema_version.
@@ -61,7 +81,7 @@ func (a *app) show(r result) error {
 	if a.json {
 		return writeJSON(a.stdout, r)
 	}
-	p := &printer{color: a.colors(a.stdout), verbose: a.verbose}
+	p := a.printer(a.stdout)
 	r.text(p)
 	_, err := a.stdout.Write(p.b.Bytes())
 	return err
@@ -159,7 +179,7 @@ func faults(err error) []*fault.Error {
 func (a *app) fail(err error) int {
 	var doc problems
 	code := doc.add(err)
-	p := &printer{color: a.colors(a.stderr), verbose: a.verbose}
+	p := a.printer(a.stderr)
 	doc.text(p)
 	fmt.Fprint(a.stderr, p.b.String())
 	if a.json {
@@ -172,7 +192,7 @@ func (a *app) fail(err error) int {
 
 // tell says something on standard error, beside the result.
 func (a *app) tell(show func(*printer)) {
-	p := &printer{color: a.colors(a.stderr), verbose: a.verbose}
+	p := a.printer(a.stderr)
 	show(p)
 	fmt.Fprint(a.stderr, p.b.String())
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -60,7 +61,9 @@ func newPlanDoc(s *project.Sync, key []string, sum *plan.Summary) planDoc {
 		Sync: s.Name, RunMode: string(s.Mode), PlanHash: sum.Hash, MappingChanged: sum.Remapped, Counts: sum.Counts,
 		Guards: list(sum.Guards), Samples: []sampleDoc{}, Warnings: list(slices.Clone(sum.Warnings)), sync: s,
 	}
-	for _, sample := range sum.Samples {
+	samples := slices.Clone(sum.Samples)
+	slices.SortStableFunc(samples, func(x, y plan.Sample) int { return cmp.Or(cmp.Compare(x.Action, y.Action), compareKeys(x.Key, y.Key)) })
+	for _, sample := range samples {
 		one := sampleDoc{Op: sample.Action.String(), Key: keyOf(key, sample.Key), Fields: differences{}}
 		for i, f := range sample.Names {
 			one.Fields = append(one.Fields, difference{f, sample.Old[i], sample.New[i]})

@@ -28,7 +28,7 @@ func (r *planResult) text(p *printer) {
 		p.line("the project has no syncs")
 	case r.file != "":
 		p.blank()
-		p.line("saved in %s; apply it with: upwell run --plan %s", r.file, r.file)
+		p.line("saved in %s; apply it with: %s run --plan %s", r.file, p.upwell, r.file)
 	}
 }
 
@@ -110,11 +110,7 @@ func (d *planDoc) invalidText(p *printer) {
 			p.line("    and more")
 			return
 		}
-		where := bad.Key.String()
-		if len(bad.Key) == 0 {
-			where = "(no key)"
-		}
-		p.line("    %s %s: %s [%s]", p.paint(yellow, "!"), where, clean(bad.Message), bad.Code)
+		p.line("    %s %s: %s [%s]", p.paint(yellow, "!"), bad.Key, clean(bad.Message), bad.Code)
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 type printer struct {
 	b              bytes.Buffer
 	color, verbose bool
+	upwell         string // how hints call the program
 }
 
 // style is an SGR sequence.

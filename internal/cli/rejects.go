@@ -32,6 +32,8 @@ type refusedGroup struct {
 	SampleKey object     `json:"sample_key"`
 	FirstSeen instant    `json:"first_seen"`
 	LastSeen  instant    `json:"last_seen"`
+
+	run string
 }
 
 // refusedRow is one refused row.
@@ -134,7 +136,7 @@ func (o *opened) rejects(ctx context.Context, sync string) (*rejectsResult, erro
 			f := fault.New(x.Code, "")
 			r.Groups = append(r.Groups, refusedGroup{
 				Sync: x.Sync, Kind: x.Kind, Code: x.Code, Field: x.Field, Message: x.Message, Fix: f.GetFix(), SampleKey: line.Key,
-				FirstSeen: line.FirstSeen, LastSeen: line.LastSeen,
+				FirstSeen: line.FirstSeen, LastSeen: line.LastSeen, run: x.Run,
 			})
 		}
 		group := &r.Groups[g]
@@ -146,10 +148,43 @@ func (o *opened) rejects(ctx context.Context, sync string) (*rejectsResult, erro
 			group.LastSeen, group.Message, group.SampleKey = instant(x.LastSeen), x.Message, line.Key
 		}
 	}
+	if err := o.countInvalid(ctx, r.Groups); err != nil {
+		return nil, err
+	}
 	slices.SortStableFunc(r.Groups, func(x, y refusedGroup) int {
 		return cmp.Or(cmp.Compare(x.Sync, y.Sync), cmp.Compare(y.Count, x.Count))
 	})
 	return r, nil
+}
+
+// countInvalid takes the number of invalid rows from the run that found them: rows without a key and rows of one key are on record
+// once, and of each code a sample.
+func (o *opened) countInvalid(ctx context.Context, groups []refusedGroup) error {
+	for i := range groups {
+		g := &groups[i]
+		alone := !slices.ContainsFunc(groups, func(h refusedGroup) bool {
+			return h.Sync == g.Sync && h.Kind == g.Kind && h.Code == g.Code && h.Field != g.Field
+		})
+		if g.Kind != "invalid" || !alone {
+			continue
+		}
+		rec, err := o.Store.Run(ctx, g.run)
+		if err != nil && !fault.Is(err, fault.NotFound) {
+			return err
+		}
+		if err == nil {
+			g.Count = max(g.Count, rec.InvalidBy[g.Code])
+		}
+	}
+	return nil
+}
+
+// total counts the refused rows.
+func (r *rejectsResult) total() (n int64) {
+	for i := range r.Groups {
+		n += r.Groups[i].Count
+	}
+	return n
 }
 
 func (r *rejectsResult) text(p *printer) {
@@ -172,11 +207,7 @@ func (r *rejectsResult) text(p *printer) {
 		}
 		p.line("  %s %s: %s%s", number(g.Count), p.paint(statusStyle("partial"), g.Kind), g.Code, field)
 		p.line("      says:  %s", clean(g.Message))
-		sample := g.SampleKey.String()
-		if len(g.SampleKey) == 0 {
-			sample = "(no key)"
-		}
-		p.line("      key:   %s   first %s, last %s", sample, distance(time.Time(g.FirstSeen), r.now), distance(time.Time(g.LastSeen), r.now))
+		p.line("      key:   %s   first %s, last %s", g.SampleKey, distance(time.Time(g.FirstSeen), r.now), distance(time.Time(g.LastSeen), r.now))
 		if g.Fix != "" {
 			p.line("      fix:   %s", clean(g.Fix))
 		}
@@ -186,7 +217,7 @@ func (r *rejectsResult) text(p *printer) {
 		p.line("%s written to %s", plural(int64(len(r.Rows)), "row"), r.Exported)
 		return
 	}
-	p.line("one record:  upwell explain %s KEY", r.Groups[0].Sync)
-	p.line("all rows:    upwell rejects %s --export rejects.csv", r.Groups[0].Sync)
-	p.line("try again:   upwell retry %s && upwell run %s", r.Groups[0].Sync, r.Groups[0].Sync)
+	p.line("one record:  %s explain %s KEY", p.upwell, r.Groups[0].Sync)
+	p.line("all rows:    %s rejects %s --export rejects.csv", p.upwell, r.Groups[0].Sync)
+	p.line("try again:   %s retry %s && %s run %s", p.upwell, r.Groups[0].Sync, p.upwell, r.Groups[0].Sync)
 }

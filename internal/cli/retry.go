@@ -12,7 +12,7 @@ func (r *retryResult) text(p *printer) {
 		p.line("%s has no rejected or unknown rows", r.Sync)
 		return
 	}
-	p.line("%s due now; `upwell run %s` sends what is still different", plural(r.Due, "row"), r.Sync)
+	p.line("%s due now; `%s run %s` sends what is still different", plural(r.Due, "row"), p.upwell, r.Sync)
 }
 
 func (a *app) retryCommand() *cobra.Command {

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,7 +22,7 @@ type runsResult struct {
 
 func (r *runsResult) text(p *printer) {
 	if len(r.Runs) == 0 {
-		p.line("no runs yet; `upwell run` makes the first")
+		p.line("no runs yet; `%s run` makes the first", p.upwell)
 		return
 	}
 	var rows [][]cell
@@ -181,6 +182,7 @@ func (o *opened) runLog(ctx context.Context, rec *run.Record, limit int) (r *run
 		}
 		r.Changes = append(r.Changes, recordChange{keyOf(columns, vals), h.Op, h.Outcome.String(), changesOf(&h)})
 	}
+	slices.SortStableFunc(r.Changes, func(x, y recordChange) int { return compareKeys(x.Key.values(), y.Key.values()) })
 	return r, nil
 }
 
@@ -228,7 +230,7 @@ func (r *runLogResult) text(p *printer) {
 	}
 	for i, b := range r.Refused {
 		if i == shownSamples && !p.verbose {
-			p.line("  and %s more; `upwell rejects %s`", number(int64(len(r.Refused)-i)), r.Run.Sync)
+			p.line("  and %s more; `%s rejects %s`", number(int64(len(r.Refused)-i)), p.upwell, r.Run.Sync)
 			break
 		}
 		p.line("  %s: %s [%s]", b.Key, clean(b.Message), b.Code)

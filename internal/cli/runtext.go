@@ -107,12 +107,12 @@ func (d *runDoc) next(p *printer) {
 	switch {
 	case d.Status == run.Failed && d.Error != nil && d.Error.Code == fault.Internal:
 	case d.Status == run.Cancelled:
-		p.line("  next: upwell run %s   # goes on where it stopped", d.Sync)
+		p.line("  next: %s run %s   # goes on where it stopped", p.upwell, d.Sync)
 	case c.Rejected+c.Invalid+c.Unknown > 0:
-		p.line("  next: upwell rejects %s", d.Sync)
+		p.line("  next: %s rejects %s", p.upwell, d.Sync)
 	case d.Status == run.Held && d.Error != nil && d.Error.Code == fault.TestFailed:
-		p.line("  next: upwell test")
+		p.line("  next: %s test", p.upwell)
 	case d.Status == run.Held:
-		p.line("  next: upwell plan %s", d.Sync)
+		p.line("  next: %s plan %s", p.upwell, d.Sync)
 	}
 }

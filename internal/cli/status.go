@@ -86,7 +86,7 @@ func (o *opened) status(ctx context.Context, s *project.Sync, now time.Time) (sy
 	if err != nil {
 		return out, err
 	}
-	refused, err := o.Store.Refusals(ctx, s.Name)
+	refused, err := o.rejects(ctx, s.Name)
 	if err != nil {
 		return out, err
 	}
@@ -94,7 +94,7 @@ func (o *opened) status(ctx context.Context, s *project.Sync, now time.Time) (sy
 	if err != nil {
 		return out, err
 	}
-	out.Refused, out.Paused = int64(len(refused)), st.Paused
+	out.Refused, out.Paused = refused.total(), st.Paused
 	if last != nil {
 		doc := newRunDoc(last)
 		out.LastRun, out.State = &doc, string(last.Status)
@@ -138,7 +138,7 @@ func (o *opened) lastRuns(ctx context.Context, sync string) (last, done *run.Rec
 }
 
 // problemOf says what a person should look at, nil when there is nothing.
-func problemOf(sync string, s *syncStatus, last *run.Record, refused []run.Refused) *fault.Error {
+func problemOf(sync string, s *syncStatus, last *run.Record, refused *rejectsResult) *fault.Error {
 	switch {
 	case s.State == "interrupted":
 		return fault.New(fault.Cancelled, "the process of run %s ended before the run did", last.ID).WithFix("upwell run %s settles what is open", sync)
@@ -146,15 +146,9 @@ func problemOf(sync string, s *syncStatus, last *run.Record, refused []run.Refus
 		return last.Error
 	case s.State == "cancelled":
 		return fault.New(fault.Cancelled, "the last run was interrupted").WithFix("upwell run %s", sync)
-	case len(refused) > 0:
-		counts := map[fault.Code]int{}
-		for i := range refused {
-			counts[refused[i].Code]++
-		}
-		codes := keys(counts)
-		slices.SortStableFunc(codes, func(x, y fault.Code) int { return cmp.Compare(counts[y], counts[x]) })
-		f := fault.New(codes[0], "%s refused", plural(s.Refused, "row")).WithFix("upwell rejects %s", sync)
-		if _, known := fault.Lookup(codes[0]); !known {
+	case len(refused.Groups) > 0:
+		f := fault.New(refused.Groups[0].Code, "%s refused", plural(s.Refused, "row")).WithFix("upwell rejects %s", sync)
+		if _, known := fault.Lookup(f.Code); !known {
 			f.WithClass(fault.ClassRow)
 		}
 		return f

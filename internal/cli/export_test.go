@@ -1,0 +1,38 @@
+package cli
+
+import (
+	"io"
+	"os"
+	"time"
+
+	"github.com/upwelldata/upwell/internal/connector"
+)
+
+// Console is Main with its seams open.
+type Console struct {
+	Signals chan os.Signal
+	Ticks   chan time.Time
+	Sources []connector.SourceConnector // beside the real ones
+}
+
+// Main runs one command.
+func (c *Console) Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	a := newApp(stdin, stdout, stderr, c.Signals)
+	a.sources = append(a.sources, c.Sources...)
+	if c.Ticks != nil {
+		a.tick = func(time.Duration) (<-chan time.Time, func()) { return c.Ticks, func() {} }
+	}
+	return a.main(args)
+}
+
+var (
+	Worst    = worst
+	Harmless = harmless
+	Clean    = clean
+	Span     = span
+	Number   = number
+	Plural   = plural
+)
+
+// Commands gives the command tree.
+var Commands = func() interface{} { return newApp(nil, nil, nil, nil).root() }
