@@ -348,7 +348,7 @@ func (d *Delivery) settleStaged(ctx context.Context, ph phase, k batchKind, arri
 		case connector.Delivered, connector.Skipped:
 			p := d.remember(it, slices.Clone(it.Key))
 			acks = append(acks, p.accepted(k.op, r))
-			if it.Dirty {
+			if it.Dirty || it.Refused {
 				resolved = append(resolved, slices.Clone(it.Key))
 			}
 			d.countStatus(r)

@@ -90,7 +90,7 @@ func (w *work) add(d *Delivery, it *plan.Item, size int) {
 
 // remember prepares what the ledger records when the row is delivered.
 func (d *Delivery) remember(it *plan.Item, key []byte) pending {
-	p := pending{fingerprint: it.Fingerprint, dirty: it.Dirty || it.Old == nil, mayCreate: it.MayCreate, reopened: it.Dirty}
+	p := pending{fingerprint: it.Fingerprint, dirty: it.Dirty || it.Refused, mayCreate: it.MayCreate, reopened: it.Dirty}
 	p.ack = ledger.Ack{Op: it.Op, Delete: it.Op == connector.OpDelete || it.Op == connector.OpDrop}
 	p.ack.Entry = d.entry(it, key)
 	p.ack.Before = []ledger.History{d.history(it, key)}

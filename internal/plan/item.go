@@ -48,6 +48,7 @@ type Item struct {
 	RemoteID    string
 	Fingerprint uint64
 	Dirty       bool // an earlier outcome is open: the full record is sent, after its old request can no longer land
+	Refused     bool // a refusal of an earlier run is on record
 	MayCreate   bool // the tool may create the record: write: create fields are included
 	New         *ledger.Record
 	Old         *ledger.Entry

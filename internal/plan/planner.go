@@ -78,6 +78,7 @@ func (p *Planner) Classify(c ledger.Change) *Item {
 	p.item = Item{Hash: c.Hash, Key: c.Key, New: c.New, Old: c.Old}
 	dirty, isDirty := p.d.Dirty[string(c.Key)]
 	p.item.Dirty = isDirty
+	_, p.item.Refused = p.d.Refused[string(c.Key)]
 	switch {
 	case c.New != nil && c.New.Invalid != nil:
 		p.refuse(c.New.Invalid)
