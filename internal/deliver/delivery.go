@@ -213,7 +213,7 @@ func (d *Delivery) sendPhase(ctx context.Context, ph phase) error {
 	for range d.workers() {
 		g.Go(func() error {
 			for w := range works {
-				if err := d.process(gctx, w); err != nil {
+				if err := guarded(func() error { return d.process(gctx, w) }); err != nil {
 					d.fail(err)
 				}
 			}
@@ -225,6 +225,16 @@ func (d *Delivery) sendPhase(ctx context.Context, ph phase) error {
 		return d.cut(gctx, ph, works)
 	})
 	return g.Wait()
+}
+
+// guarded turns a panic in a connector or in this package into a fault: the run fails, the process and other runs live.
+func guarded(do func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fault.New(fault.Internal, "delivering broke: %v", r)
+		}
+	}()
+	return do()
 }
 
 // workers is above the request concurrency, so that waiting for intents and acknowledgements to be durable does not idle the

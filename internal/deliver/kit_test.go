@@ -242,7 +242,22 @@ func item(i int, value string) *plan.Item {
 	}
 }
 
+// run delivers and checks that every row is accounted for.
 func (b *bench) run(t *testing.T) error {
+	t.Helper()
+	err := b.try(t)
+	if got := b.tally.Settled(); got != int64(len(b.items)) {
+		t.Errorf("%d of %d rows are accounted for (delivered %d skipped %d rejected %d unknown %d withheld %d pending %d)", got, len(b.items),
+			b.tally.Delivered.Load(), b.tally.Skipped.Load(), b.tally.Rejected.Load(), b.tally.Unknown.Load(), b.tally.Withheld.Load(), b.tally.Pending.Load())
+	}
+	if n := b.tally.Delivered.Load() + b.tally.Skipped.Load(); err == nil && n != int64(len(b.session.acks)) {
+		t.Errorf("delivered %d rows, the ledger has %d", n, len(b.session.acks))
+	}
+	return err
+}
+
+// try delivers.
+func (b *bench) try(t *testing.T) error {
 	t.Helper()
 	b.sync.Destination = "fake"
 	for _, it := range b.items {
@@ -270,15 +285,7 @@ func (b *bench) run(t *testing.T) error {
 		Withheld: func(*plan.Item) string { return b.held },
 		Wait:     b.wait, Stop: b.stop, Tally: b.tally, NotBefore: b.before,
 	})
-	err := d.Run(t.Context())
-	if got := b.tally.Settled(); got != int64(len(b.items)) {
-		t.Errorf("%d of %d rows are accounted for (delivered %d skipped %d rejected %d unknown %d withheld %d pending %d)", got, len(b.items),
-			b.tally.Delivered.Load(), b.tally.Skipped.Load(), b.tally.Rejected.Load(), b.tally.Unknown.Load(), b.tally.Withheld.Load(), b.tally.Pending.Load())
-	}
-	if n := b.tally.Delivered.Load() + b.tally.Skipped.Load(); err == nil && n != int64(len(b.session.acks)) {
-		t.Errorf("delivered %d rows, the ledger has %d", n, len(b.session.acks))
-	}
-	return err
+	return d.Run(t.Context())
 }
 
 // want checks the tally.

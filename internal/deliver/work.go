@@ -52,8 +52,8 @@ type work struct {
 	bytes    int
 	intent   int64
 	deadline time.Time // of the intent, as it is on disk
-	attempts int // sends that failed although the tool was up
-	quick    int // retries made before the tool was suspected to be down
+	attempts int       // sends that failed although the tool was up
+	quick    int       // retries made before the tool was suspected to be down
 }
 
 func (d *Delivery) newWork(k batchKind) *work {

@@ -326,6 +326,7 @@ func (x *execution) deliverWith(ctx context.Context, o deliver.Options, p ledger
 	requests, throttled := x.dest.gate.Stats()
 	x.rec.Requests, x.rec.Retries, x.rec.ThrottledSeconds = requests-before, t.Retries.Load(), (throttled - throttledBefore).Seconds()
 	if derr != nil || perr != nil {
+		c.account()
 		if derr == nil {
 			derr = perr
 		}
@@ -338,6 +339,14 @@ func (x *execution) deliverWith(ctx context.Context, o deliver.Options, p ledger
 		}
 	}
 	return c.balanced()
+}
+
+// account counts rows that a broken delivery lost sight of as unknown: nothing better is known of them.
+func (c *Counts) account() {
+	planned := c.Planned.Add + c.Planned.Change + c.Planned.Remove
+	if lost := planned - c.Delivered - c.Skipped - c.Rejected - c.Unknown - c.Withheld - c.Pending; lost > 0 {
+		c.Unknown += lost
+	}
 }
 
 // balanced asserts Invariant 6 on every run.

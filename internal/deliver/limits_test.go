@@ -1,0 +1,103 @@
+package deliver_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/upwelldata/upwell/internal/connector"
+	"github.com/upwelldata/upwell/internal/deliver"
+	"github.com/upwelldata/upwell/internal/fault"
+	"github.com/upwelldata/upwell/internal/row"
+)
+
+func Test_throttling_is_obeyed_and_never_counts_as_an_attempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(40)
+		b.op.Concurrency, b.limits.Concurrency = 1, 1
+		begun := time.Now()
+		b.tool.script = func(call int, _ *row.Batch, out *connector.Outcomes) error {
+			if call <= 20 {
+				return &fault.Error{Code: fault.DestThrottled, Message: "429", RetryAfter: 7 * time.Second}
+			}
+			out.DeliveredAll()
+			return nil
+		}
+		if err := b.run(t); err != nil {
+			t.Fatal(err)
+		}
+		b.want(t, 40, 0, 0, 0)
+		if took := time.Since(begun); took < 140*time.Second || took > 150*time.Second {
+			t.Errorf("20 times Retry-After 7 s took %s", took)
+		}
+		for i := 1; i <= 20; i++ {
+			if gap := b.tool.times[i].Sub(b.tool.times[i-1]); gap < 7*time.Second {
+				t.Errorf("call %d came %s after a 429 with Retry-After 7 s", i, gap)
+			}
+		}
+	})
+}
+
+func Test_declared_windows_are_kept_and_used_up(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(6000)
+		b.op.MaxRows, b.op.Concurrency = 1, 8
+		b.tool.latency = 20 * time.Millisecond
+		b.limits = deliver.LimitOptions{Concurrency: 8, Windows: []connector.Window{
+			{Name: "burst", Requests: 100, Per: 10 * time.Second}, {Name: "second", Requests: 30, Per: time.Second},
+		}}
+		begun := time.Now()
+		if err := b.run(t); err != nil {
+			t.Fatal(err)
+		}
+		took := time.Since(begun)
+		for i, at := range b.tool.times {
+			if j := i - 100; j >= 0 && at.Sub(b.tool.times[j]) < 10*time.Second {
+				t.Fatalf("more than 100 requests within 10 s at %d", i)
+			}
+			if j := i - 30; j >= 0 && at.Sub(b.tool.times[j]) < time.Second {
+				t.Fatalf("more than 30 requests within a second at %d", i)
+			}
+		}
+		if ideal := 590 * time.Second; float64(took) > float64(ideal)/0.95 {
+			t.Errorf("6000 requests at 100 per 10 s took %s", took)
+		}
+	})
+}
+
+func Test_a_used_up_quota_ends_the_run_when_it_resets_too_late(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(100)
+		b.op.MaxRows = 1
+		b.limits.Windows = []connector.Window{{Name: "daily", Requests: 60, Per: 24 * time.Hour}}
+		err := b.run(t)
+		wantCode(t, err, fault.DestQuota)
+		b.want(t, 60, 0, 0, 40)
+	})
+}
+
+func Test_concurrency_goes_down_on_throttling_and_comes_back(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(4000)
+		b.op.MaxRows, b.op.Concurrency, b.limits.Concurrency = 1, 16, 16
+		b.tool.latency = 100 * time.Millisecond
+		refused := 0
+		b.tool.script = func(_ int, _ *row.Batch, out *connector.Outcomes) error {
+			b.tool.mu.Lock()
+			busy := b.tool.inFlight
+			b.tool.mu.Unlock()
+			if busy > 8 {
+				refused++
+				return &fault.Error{Code: fault.DestThrottled, Message: "429", RetryAfter: time.Second}
+			}
+			out.DeliveredAll()
+			return nil
+		}
+		if err := b.run(t); err != nil {
+			t.Fatal(err)
+		}
+		if refused > 400 {
+			t.Errorf("%d of 4000 requests were refused", refused)
+		}
+	})
+}
