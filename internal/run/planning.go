@@ -240,7 +240,7 @@ func ParsePlans(b []byte) (map[string]*SavedPlan, error) {
 		Saved         []SavedPlan `json:"saved_plans"`
 	}
 	if err := json.Unmarshal(b, &doc); err != nil {
-		return nil, fault.Wrap(fault.PlanStale, err, "reading the plan file").WithFix("make it with `upwell plan --out FILE`").WithClass(fault.ClassConfig)
+		return nil, fault.Wrap(fault.UsageUnknown, err, "reading the plan file").WithFix("make it with `upwell plan --out FILE`")
 	}
 	if doc.SchemaVersion != 1 || len(doc.Saved) == 0 {
 		return nil, fault.New(fault.UsageUnknown, "the file holds no plan").WithFix("make it with `upwell plan --out FILE`")
