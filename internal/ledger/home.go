@@ -50,6 +50,7 @@ type Snapshot interface {
 type CompareOptions struct {
 	All        bool              // every row is a candidate (--full, changed mapping with null: skip)
 	Dirty      map[uint64][]byte // key hash -> key, of keys with an open or unknown intent: always candidates, and yielded when not read
+	DirtyMatch map[string][]byte // key -> MatchID its open request was for, of dirty keys; may be nil
 	MatchIsKey bool              // Record.MatchID is nil: match collisions cannot happen
 	TempDir    string            // for spools
 	Memory     int64             // bytes the comparison may hold besides the probe index; 0 = 64 MiB

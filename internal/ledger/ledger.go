@@ -66,6 +66,10 @@ type Change struct {
 	Old  *Entry  // nil: the ledger does not know the key
 	// Claimed: New is nil and another key of this read claims the same match, so nothing may be removed.
 	Claimed bool
+	// OldClaimed: another key of this read claims the match the entry was delivered with, which is not New's any more.
+	OldClaimed bool
+	// Taken: New's match is that of another key's entry, or of another key's open request (CompareOptions.DirtyMatch).
+	Taken bool
 }
 
 // ReadCounts is what comparing a read found, in rows of the model.

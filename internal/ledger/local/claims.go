@@ -1,6 +1,7 @@
 package local
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"math/bits"
@@ -15,7 +16,8 @@ import (
 // concerned sorted by key hash, so that the merge meets them in its own order.
 const (
 	claimant byte = iota // a row of this read
-	gone                 // an entry that was not read
+	gone                 // an entry that was not read, or whose row has another match now; a match an open request was for
+	taken                // a row of this read that points at one of those
 )
 
 // claim is an identity in trouble, on a key.
@@ -74,10 +76,13 @@ func (c *collector) gone(w *walk, old *live) error {
 	if err != nil {
 		return err
 	}
-	return c.add(id, gone, w.hash, old.key)
+	if err := c.add(id, gone, w.hash, old.key); err != nil {
+		return err
+	}
+	return c.requested(w, old.key, id)
 }
 
-func (c *collector) dirty(*walk, []byte) error { return nil }
+func (c *collector) dirty(w *walk, key []byte) error { return c.requested(w, key) }
 
 // findClaims sets d.claims when some match is in trouble.
 func (d *delta) findClaims(ctx context.Context) error {
@@ -139,7 +144,7 @@ func (d *delta) claimUnchanged(col *collector, load *loader, slot int) error {
 // judge walks the identities and names the keys in trouble.
 func (c *collector) judge(byKey *sorter) (n int, err error) {
 	var id, first, last [2]uint64 // identity of the group, its first and its last claimant
-	claimants := 0
+	claimants, told := 0, false
 	for cur := c.byID.cursor(); ; {
 		if !cur.next() {
 			return n, cur.err()
@@ -153,12 +158,16 @@ func (c *collector) judge(byKey *sorter) (n int, err error) {
 			}
 		}
 		if pair(0) != id {
-			id, claimants = pair(0), 0
+			id, claimants, told = pair(0), 0, false
 		}
 		switch who := pair(3); {
 		case be64(k[16:]) == uint64(gone):
-			if claimants > 0 {
+			if claimants > 0 && who != first {
 				name(who[0], gone)
+			}
+			if claimants == 1 && who != first && !told {
+				name(first[0], taken)
+				told = true
 			}
 		case claimants == 0:
 			first, last, claimants = who, who, 1

@@ -305,7 +305,10 @@ func (t *teller) row(w *walk, at *live, dup bool) error {
 	case t.rec.Invalid == nil && w.unchangedLate(at, t.rec.Fingerprint):
 		return nil
 	}
-	return t.tell(ledger.Change{Hash: w.hash, Key: t.rec.Key, New: &t.rec, Old: old})
+	return t.tell(ledger.Change{
+		Hash: w.hash, Key: t.rec.Key, New: &t.rec, Old: old,
+		OldClaimed: old != nil && w.troubled(old.MatchID, gone), Taken: w.troubled(t.rec.MatchID, taken),
+	})
 }
 
 func (t *teller) first(w *walk, at *live, dup bool) error {
@@ -334,7 +337,7 @@ func (t *teller) gone(w *walk, at *live) error {
 }
 
 func (t *teller) dirty(w *walk, key []byte) error {
-	return t.tell(ledger.Change{Hash: w.hash, Key: key})
+	return t.tell(ledger.Change{Hash: w.hash, Key: key, Claimed: w.troubled(w.d.c.opts.DirtyMatch[string(key)], gone)})
 }
 
 func duplicateKey() *ledger.Invalid {

@@ -22,7 +22,7 @@ const (
 	tableMagic  = "UWLEDGER"
 	headerSize  = 16
 	footerSize  = 72
-	blockTarget = 16 << 10
+	blockTarget = 8 << 10
 	blockRows   = 4096
 	maxPart     = 1 << 30
 )
