@@ -68,10 +68,17 @@ func Test_a_body_sent_whole_is_free_for_reuse(t *testing.T) {
 	}))
 	defer srv.Close()
 	c := client(t, Options{BaseURL: srv.URL})
-	resp, err := c.Do(t.Context(), Request{Method: "POST", Path: "/read", Body: make([]byte, 1<<20)})
-	if err != nil || !resp.SentWhole {
-		t.Errorf("sent whole %v, %v", resp, err)
+	// The answer can overtake the news that the body was written; then it counts as in use, which is safe.
+	for range 50 {
+		resp, err := c.Do(t.Context(), Request{Method: "POST", Path: "/read", Body: make([]byte, 1<<20)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp.SentWhole {
+			return
+		}
 	}
+	t.Error("no body was ever said to be sent whole")
 }
 
 func Test_connections_are_kept_and_shared(t *testing.T) {

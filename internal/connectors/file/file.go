@@ -143,6 +143,8 @@ func (d *Destination) Check(context.Context) (connector.Account, error) {
 	}
 }
 
+var offered = []connector.Op{connector.OpUpsert, connector.OpUpdate, connector.OpInsert, connector.OpAppend, connector.OpDelete, connector.OpClear}
+
 // Objects gives the objects named, which may be new; nil names gives the files that are there.
 func (d *Destination) Objects(_ context.Context, names []string) ([]connector.Object, error) {
 	if names == nil {
@@ -157,7 +159,7 @@ func (d *Destination) Objects(_ context.Context, names []string) ([]connector.Ob
 		if !d.changes {
 			o.ReadBatch = readBatch
 		}
-		for _, op := range []connector.Op{connector.OpUpsert, connector.OpUpdate, connector.OpInsert, connector.OpAppend, connector.OpDelete, connector.OpClear} {
+		for _, op := range offered {
 			o.Ops[op] = connector.Operation{MaxRows: maxRows, Concurrency: 1, Idempotent: d.idempotent(op)}
 		}
 		out = append(out, o)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,6 +50,8 @@ type stage struct {
 	head     []byte
 	tempBase string
 	done     bool
+
+	committed bool
 }
 
 // Stage puts rows aside until Commit.
@@ -57,6 +60,9 @@ func (d *Destination) Stage(_ context.Context, to connector.Target) (connector.S
 }
 
 func (d *Destination) stage(to connector.Target) (_ *stage, err error) {
+	if !slices.Contains(offered, to.Op) {
+		return nil, fault.New(fault.DestConfig, "a file has no operation %s", to.Op).NotLanded()
+	}
 	name, err := d.place(to.Object.Name)
 	if err != nil {
 		return nil, err
@@ -223,6 +229,13 @@ func rewind(f *os.File, to int64) error {
 
 // Commit makes the staged rows visible in one step.
 func (s *stage) Commit(ctx context.Context, exclude map[uint64]bool, settle func(uint64, connector.Result)) error {
+	switch {
+	case ctx.Err() != nil:
+		return explain(ctx.Err(), "committing to %s", s.abs).NotLanded()
+	case s.committed || s.done:
+		return fault.New(fault.Internal, "a load for %s is committed twice, or after it was thrown away", s.abs).NotLanded()
+	}
+	s.committed = true
 	if err := errors.Join(s.toLines.Flush(), s.toIndex.Flush()); err != nil {
 		return explain(err, "writing a temporary file beside %s", s.abs).NotLanded()
 	}

@@ -22,13 +22,13 @@ import (
 //   - HTML: a proxy or login page answered, nobody knows; unless the setting success vouches for the endpoint;
 //   - JSON, by content type or by its first character: it must be read to its end. With a list `results` the rows are judged
 //     one by one, without any `results` the status speaks for all.
-func (d *Destination) readResults(resp *httpkit.Response, rows *row.Batch, index []int, out *connector.Outcomes) error {
+func (d *Destination) readResults(resp *httpkit.Response, to connector.Target, rows *row.Batch, index []int, out *connector.Outcomes) error {
 	if d.results != nil {
 		list, err := d.results.json(d.http, resp)
 		if err != nil {
 			return d.unreadable(resp, err)
 		}
-		return d.mark(resp, list, rows, index, out)
+		return d.mark(resp, list, to, rows, index, out)
 	}
 	body := bytes.TrimSpace(resp.Body)
 	if len(body) == 0 {
@@ -59,7 +59,7 @@ func (d *Destination) readResults(resp *httpkit.Response, rows *row.Batch, index
 	if answer.Results == nil {
 		return all(index, out)
 	}
-	return d.mark(resp, answer.Results, rows, index, out)
+	return d.mark(resp, answer.Results, to, rows, index, out)
 }
 
 func all(index []int, out *connector.Outcomes) error {
@@ -109,7 +109,7 @@ func (w *word) UnmarshalJSON(b []byte) error {
 }
 
 // mark reads one outcome per row in order. Rows without an outcome stay unknown; outcomes without a row are counted as extra.
-func (d *Destination) mark(resp *httpkit.Response, list []byte, rows *row.Batch, index []int, out *connector.Outcomes) error {
+func (d *Destination) mark(resp *httpkit.Response, list []byte, to connector.Target, rows *row.Batch, index []int, out *connector.Outcomes) error {
 	var results []json.RawMessage
 	if err := json.Unmarshal(list, &results); err != nil || results == nil {
 		return d.unreadable(resp, errors.New("results is not a list"))
@@ -141,6 +141,9 @@ func (d *Destination) mark(resp *httpkit.Response, list []byte, rows *row.Batch,
 			if at < out.Len() {
 				continue
 			}
+		}
+		if to.Op == connector.OpInsert && to.SkipExists && r.Status == connector.Rejected && r.Code == fault.AlreadyExists {
+			r.Status = connector.Skipped
 		}
 		out.Set(at, r)
 	}

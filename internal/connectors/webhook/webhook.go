@@ -108,6 +108,9 @@ func open(cfg connector.Config, env connector.Env) (*Destination, error) {
 	if d.timeout > maxTimeout {
 		return nil, setting("timeout %s is longer than %s", d.timeout, maxTimeout)
 	}
+	if !cfg.Has("url") {
+		return nil, setting("url is missing")
+	}
 	var err error
 	if d.op, err = operation(cfg); err != nil {
 		return nil, err
@@ -261,12 +264,14 @@ func (d *Destination) Check(ctx context.Context) (connector.Account, error) {
 	return d.account, nil
 }
 
+var offered = []connector.Op{connector.OpUpsert, connector.OpUpdate, connector.OpDelete, connector.OpClear, connector.OpInsert, connector.OpAppend}
+
 // Objects echoes what is asked: an endpoint takes any object and field.
 func (d *Destination) Objects(_ context.Context, names []string) ([]connector.Object, error) {
 	out := make([]connector.Object, 0, len(names))
 	for _, name := range names {
 		o := connector.Object{Name: name, Label: name, Kind: connector.KindRecord, FreeField: true, Ops: map[connector.Op]connector.Operation{}}
-		for _, op := range []connector.Op{connector.OpUpsert, connector.OpUpdate, connector.OpDelete, connector.OpClear, connector.OpInsert, connector.OpAppend} {
+		for _, op := range offered {
 			// The whole record travels every time, so that the newest request says everything: repeating one is safe unless it creates.
 			one := d.op
 			one.Idempotent = op != connector.OpInsert && op != connector.OpAppend

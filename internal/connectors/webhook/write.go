@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"maps"
 	"net/http"
+	"slices"
 	"sync"
 
 	"github.com/zeebo/xxh3"
@@ -28,6 +29,9 @@ var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
 // Write sends one request.
 func (d *Destination) Write(ctx context.Context, to connector.Target, rows *row.Batch, out *connector.Outcomes) error {
+	if !slices.Contains(offered, to.Op) {
+		return fault.New(fault.DestConfig, "a webhook has no operation %s", to.Op).NotLanded()
+	}
 	s := scratches.Get().(*scratch)
 	s.body, s.index = s.body[:0], sendable(rows, s.index[:0], out)
 	if len(s.index) == 0 {
@@ -46,7 +50,7 @@ func (d *Destination) Write(ctx context.Context, to connector.Target, rows *row.
 	r.Body = s.body
 	r.Header = d.requestHeaders(rows, s)
 	resp, err := d.http.Do(ctx, r)
-	if err = d.judge(resp, err, rows, s.index, out); err != nil || hasRefused(out, s.index) {
+	if err = d.judge(resp, err, to, rows, s.index, out); err != nil || hasRefused(out, s.index) {
 		out.Request, out.Response = d.http.Excerpts(r, resp, excerptBytes)
 	}
 	if resp != nil && resp.SentWhole {
@@ -124,7 +128,7 @@ func hasRefused(out *connector.Outcomes, index []int) bool {
 }
 
 // judge reads what became of the rows that index names.
-func (d *Destination) judge(resp *httpkit.Response, err error, rows *row.Batch, index []int, out *connector.Outcomes) error {
+func (d *Destination) judge(resp *httpkit.Response, err error, to connector.Target, rows *row.Batch, index []int, out *connector.Outcomes) error {
 	if resp == nil {
 		return err
 	}
@@ -137,7 +141,7 @@ func (d *Destination) judge(resp *httpkit.Response, err error, rows *row.Batch, 
 	}
 	switch {
 	case taken:
-		return d.readResults(resp, rows, index, out)
+		return d.readResults(resp, to, rows, index, out)
 	case err != nil:
 		return err
 	}
