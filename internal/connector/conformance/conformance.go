@@ -36,12 +36,13 @@ type Harness struct {
 	HTTP     *HTTP                 // for tools spoken to by HTTP: the kit puts itself between connector and stand-in
 	AnyBy    bool                  // ReadBack finds records by any field, so that a match can be ambiguous
 	Except   map[string]string     // checks this tool cannot be held to, by name, with the reason
+	Shown    map[string]string     // secret settings of which a part may be shown, with the reason; World.Secrets names the rest
 }
 
 // HTTP tells how to stand between a connector and its stand-in.
 type HTTP struct {
 	URL     string                   // the setting that holds the stand-in's address
-	Write   func(*http.Request) bool // requests that write; nil = all but GET
+	Write   func(*http.Request) bool // requests that write; nil = all but GET and HEAD
 	Shorter func(body []byte) []byte // takes the last row's result out of an answer to a write; nil = answers name no rows
 	Longer  func(body []byte) []byte // adds a result that belongs to no row; nil = cannot be told
 	Silent  bool                     // an answer without a body is a success

@@ -555,6 +555,7 @@ func goodHarness(bug string) Harness {
 	h := Harness{
 		Connector: goodConnector(bug), Object: "things", Match: "key", Fields: map[row.Kind]string{}, AnyBy: true,
 		Bad:   Record{"tier": row.TextValue("none")},
+		Needs: []string{"url", "token"},
 		Wrong: map[string]string{"token": "wrong-token-0815"},
 		New: func(t testing.TB) World {
 			s := newTool(t)

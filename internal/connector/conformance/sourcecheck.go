@@ -64,7 +64,7 @@ func sourceNeeds(w *well) {
 			w.hear(err)
 			_ = s.Close() //nolint:errcheck // it was not to be opened
 		}
-		if f := fault.As(err); f == nil || f.GetClass() == fault.ClassBug || !strings.Contains(f.Message+f.GetFix(), name) {
+		if f := fault.As(err); f == nil || f.GetClass() == fault.ClassBug || slices.Contains(w.h.Needs, name) && !strings.Contains(f.Message+f.GetFix(), name) {
 			w.Errorf("without %s: %v; want a fault that names the setting", name, err)
 		}
 	}

@@ -142,7 +142,9 @@ func (s *stand) keepsSecrets() {
 	s.Helper()
 	secrets := slices.Clone(s.world.Secrets)
 	for name := range secretSettings(s.h.Connector.Spec) {
-		secrets = append(secrets, s.world.Settings[name], s.h.Wrong[name])
+		if s.h.Shown[name] == "" {
+			secrets = append(secrets, s.world.Settings[name], s.h.Wrong[name])
+		}
 	}
 	for _, secret := range secrets {
 		if len(secret) < 4 {
@@ -272,7 +274,7 @@ func (s *stand) batch(op connector.Op, records []Record) (connector.Target, *row
 			values[k] = r[name]
 		}
 		key := r[s.h.Match]
-		sum := sha256.Sum256([]byte(key.String()))
+		sum := sha256.Sum256([]byte(string(op) + " " + key.String()))
 		meta := row.Meta{Key: []byte(key.String()), Ordinal: uint64(i), IdempotencyKey: hex.EncodeToString(sum[:16])}
 		if slices.Contains(s.object.NeedsRemoteID, op) {
 			meta.RemoteID = s.id(key)

@@ -47,7 +47,7 @@ func newWay(t testing.TB, upstream string, isWrite func(*http.Request) bool) *wa
 		t.Fatalf("the stand-in's address is %q", upstream)
 	}
 	if isWrite == nil {
-		isWrite = func(r *http.Request) bool { return r.Method != http.MethodGet }
+		isWrite = func(r *http.Request) bool { return r.Method != http.MethodGet && r.Method != http.MethodHead }
 	}
 	w := &way{upstream: u, isWrite: isWrite, client: &http.Transport{DisableKeepAlives: true, DisableCompression: true}}
 	s := httptest.NewServer(w)
