@@ -18,7 +18,7 @@ import (
 // order of Fields, fitted to the fields' kinds. A row that cannot be sent has Invalid set, fingerprint 0, and its key where it
 // has one; its match and values then mean nothing.
 //
-// Everything out points at is valid until the next call: texts may alias the batch's memory. Its slices are reused.
+// Everything out points at is valid until the next call (see Hold): texts may alias the batch's memory. Its slices are reused.
 func (m *Mapping) Materialise(rec arrow.RecordBatch, i int, out *ledger.Record) {
 	r := m.making
 	out.Key, out.Hash, out.Fingerprint, out.Invalid = out.Key[:0], 0, 0, nil
@@ -120,6 +120,18 @@ func (m *Mapping) makeMatch(r *reading, i int, acc uint64, out *ledger.Record) (
 		out.MatchID = nil
 	}
 	return acc, true
+}
+
+// MatchID gives the identity of a match as Materialise does: normalised as the object declares; nil when the match is the key.
+func (m *Mapping) MatchID(match []row.Value) []byte {
+	if m.matchKey || len(match) != len(m.match) {
+		return nil
+	}
+	var id []byte
+	for i, v := range match {
+		id = appendIdentity(id, v, m.match[i].fold, m.match[i].trim)
+	}
+	return id
 }
 
 // appendIdentity appends the canonical form of a match value, without what the tool ignores.

@@ -58,9 +58,35 @@ func addClaim(s *sorter, words ...uint64) error {
 	return nil
 }
 
-func (c *collector) row(w *walk, _ *live, _ bool) error {
+func (c *collector) row(w *walk, old *live, _ bool) error {
 	_, _, id := recordHead(w.head, w.body)
-	return c.add(id, claimant, w.hash, w.key)
+	if err := c.add(id, claimant, w.hash, w.key); err != nil {
+		return err
+	}
+	var was []byte
+	if old != nil {
+		var err error
+		if was, err = entryMatchID(old); err != nil {
+			return err
+		}
+		if !bytes.Equal(was, id) {
+			if err := c.add(was, gone, w.hash, w.key); err != nil {
+				return err
+			}
+		}
+	}
+	return c.requested(w, w.key, id, was)
+}
+
+// requested adds the match a key's open request was for, unless the key has it anyway.
+func (c *collector) requested(w *walk, key []byte, has ...[]byte) error {
+	id := c.d.c.opts.DirtyMatch[string(key)]
+	for _, h := range has {
+		if bytes.Equal(h, id) {
+			return nil
+		}
+	}
+	return c.add(id, gone, w.hash, key)
 }
 
 func (c *collector) first(w *walk, old *live, _ bool) error {
