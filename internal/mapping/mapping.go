@@ -156,6 +156,13 @@ func (m *Mapping) MatchIsKey() bool { return m.matchKey }
 // Clone gives a mapping with memory of its own, for another goroutine. It costs no compilation.
 func (m *Mapping) Clone() *Mapping { return newMapping(m.plan) }
 
+// Hold makes what Materialise gives valid until Release, for callers that gather rows. Without it every row takes the memory of
+// the one before; texts that alias a batch live as long as the batch either way.
+func (m *Mapping) Hold() { m.making.held = true }
+
+// Release ends the values given since Hold or the last Release.
+func (m *Mapping) Release() { m.making.scratch.Reset() }
+
 func newMapping(p *plan) *Mapping {
 	return &Mapping{plan: p, hashing: newReading(p), making: newReading(p), hasher: row.NewHasher(p.seed)}
 }

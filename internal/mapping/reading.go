@@ -19,6 +19,7 @@ type reading struct {
 	arrs    []arrow.Array
 	err     *fault.Error // why the batch cannot be read
 	scratch row.Scratch
+	held    bool        // rows share the scratch until Release
 	raw     []row.Value // of the row at hand, after declared casts
 	uncast  []bool      // the declared cast failed
 	ready   []bool      // raw is set for the row at hand
@@ -78,7 +79,9 @@ func (r *reading) bindSchema(s *arrow.Schema) *fault.Error {
 
 // next forgets the row at hand.
 func (r *reading) next() {
-	r.scratch.Reset()
+	if !r.held {
+		r.scratch.Reset()
+	}
 	clear(r.ready)
 }
 

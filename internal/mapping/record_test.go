@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -60,6 +61,35 @@ func Test_null_policies(t *testing.T) {
 	m := compile(t, spec(md, field(""), dest))
 	if m.NullPolicy(0) != project.NullClear {
 		t.Fatal("null: clear is the default")
+	}
+}
+
+// A decimal has no text in Arrow, and a computed or cast value none at all: theirs is the mapping's own, and the next row's after it.
+func Test_rows_gathered_from_a_batch_keep_their_own_values(t *testing.T) {
+	decimals := &arrow.Decimal128Type{Precision: 10, Scale: 2}
+	md := model{columns("id", row.Int, "price", decimals, "n", row.Int), nil}
+	for i := range 500 {
+		md.rows = append(md.rows, []row.Value{row.IntValue(int64(i)), row.DecimalValue(fmt.Sprintf("%d.50", i)), row.IntValue(int64(i))})
+	}
+	fields := []project.Field{{Field: "Price", Column: "price"}, {Field: "N", Column: "n"}}
+	m := compile(t, spec(md, fields, writable("Price", row.Decimal), writable("N", row.Decimal)))
+	m.Hold()
+	for range 2 { // the memory is used again
+		rec, gathered := md.batch(t), [][]row.Value{}
+		var out ledger.Record
+		for i := range md.rows {
+			m.Materialise(rec, i, &out)
+			if out.Invalid != nil {
+				t.Fatal(out.Invalid)
+			}
+			gathered = append(gathered, slices.Clone(out.Values))
+		}
+		for i, values := range gathered {
+			if values[0].String() != fmt.Sprintf("%d.50", i) || values[1].String() != fmt.Sprint(i) {
+				t.Fatalf("row %d has %s and %s", i, values[0], values[1])
+			}
+		}
+		m.Release()
 	}
 }
 

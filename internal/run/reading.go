@@ -362,8 +362,10 @@ func (s *prestaged) put(ctx context.Context, rec arrow.RecordBatch, candidate []
 		}
 		s.batch.Add(row.Meta{Ordinal: base + uint64(i)}, s.rec.Match, s.rec.Values)
 	}
-	// texts may stand in the source's memory, which lives until its next batch
-	return s.flush(ctx, 1)
+	// texts may stand in the source's memory, which lives until its next batch, or in what the mapping holds for the stage
+	err := s.flush(ctx, 1)
+	s.m.Release()
+	return err
 }
 
 func (s *prestaged) flush(ctx context.Context, atLeast int) error {
@@ -398,7 +400,9 @@ func (p *prepared) openPrestage(ctx context.Context, o deliver.Options) (*presta
 	if err != nil {
 		return nil, at(err, p.e.Project.Destinations[p.sync.Destination].Where)
 	}
-	return &prestaged{stage: stage, op: op, m: p.mapping.Clone(), batch: row.NewBatch(t.Match, t.Fields, 8192)}, nil
+	m := p.mapping.Clone()
+	m.Hold() // rows are gathered before they are handed over
+	return &prestaged{stage: stage, op: op, m: m, batch: row.NewBatch(t.Match, t.Fields, 8192)}, nil
 }
 
 // tests runs the model's tests; a failed one of severity error holds the sync before anything is sent.
