@@ -66,6 +66,9 @@ func (d *Delivery) intend(ctx context.Context, w *work) error {
 }
 
 func (d *Delivery) timeout() time.Duration {
+	if t, ok := d.Dest.(connector.Timed); ok {
+		return t.Timeout()
+	}
 	if d.Spec.Timeout > 0 {
 		return d.Spec.Timeout
 	}

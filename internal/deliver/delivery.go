@@ -66,6 +66,7 @@ type Delivery struct {
 	progress time.Time
 
 	absents        []row.Value
+	scratch        *work   // one row, for its size
 	settledIntents []int64 // of staged loads, closed when the ledger is published
 }
 
@@ -284,7 +285,7 @@ func (d *Delivery) cut(ctx context.Context, ph phase, out chan<- *work) error {
 		k := kindOf(it)
 		w := open[k]
 		op := d.Object.Ops[k.op]
-		size := itemBytes(it, d.Shape)
+		size := d.size(k, it)
 		if op.MaxRowBytes > 0 && size > op.MaxRowBytes {
 			if err := d.refuseItem(ctx, it, fault.RowTooLarge, "", fmt.Sprintf("the record has about %d bytes, the tool takes %d", size, op.MaxRowBytes)); err != nil {
 				return err
@@ -312,6 +313,20 @@ func (d *Delivery) cut(ctx context.Context, ph phase, out chan<- *work) error {
 		}
 	}
 	return nil
+}
+
+// size is an item's encoded size: as the connector says, or estimated. It is called by one goroutine.
+func (d *Delivery) size(k batchKind, it *plan.Item) int {
+	sizer, ok := d.Dest.(connector.Sizer)
+	if !ok || k.move {
+		return itemBytes(it, d.Shape)
+	}
+	if d.scratch == nil || d.scratch.kind != k {
+		d.scratch = d.newWork(k)
+	}
+	d.scratch.batch.Reset()
+	d.scratch.batch.Add(row.Meta{Key: it.Key, RemoteID: it.RemoteID}, it.Match, it.Values)
+	return sizer.RowBytes(d.scratch.target, d.scratch.batch, 0)
 }
 
 // jobs reports whether an operation goes through the tool's asynchronous API in this plan.

@@ -130,6 +130,9 @@ func (r *reading) compute(e *expression, i int) (row.Value, error) {
 		if !ok {
 			return row.Value{}, fmt.Errorf("column %q does not hold a value of its declared type", r.p.columns[c].name)
 		}
+		if v.Kind() == row.Decimal && !exactDouble(v.Str()) {
+			return row.Value{}, fmt.Errorf("column %q holds more digits than an expression computes with exactly", r.p.columns[c].name)
+		}
 		r.row[r.p.columns[c].name] = toCEL(v)
 	}
 	out, _, err := e.program.Eval(r.vars)
@@ -155,6 +158,13 @@ func (r *reading) explain(e *expression, err error) error {
 		}
 	}
 	return errors.New(reason)
+}
+
+// exactDouble reports whether a decimal survives the way through a double, which is the only fraction CEL knows. Invariant 7: no
+// value is silently coerced or cut; a decimal that does not survive makes its row invalid.
+func exactDouble(text string) bool {
+	f, err := strconv.ParseFloat(text, 64)
+	return err == nil && row.NormalDecimal(strconv.FormatFloat(f, 'f', -1, 64)) == row.NormalDecimal(text)
 }
 
 func toCEL(v row.Value) any {
