@@ -90,5 +90,7 @@ func (w *walk) entryCollides(old *live) (bool, error) {
 	return err == nil && w.collides(id), err
 }
 
-var _ visitor = (*counter)(nil)
-var _ ledger.Delta = (*delta)(nil)
+var (
+	_ visitor      = (*counter)(nil)
+	_ ledger.Delta = (*delta)(nil)
+)

@@ -93,7 +93,7 @@ func Test_every_flipped_bit_is_found_before_a_request_leaves(t *testing.T) {
 	}
 	files := read(t, dir)
 	names := slices.Sorted(maps.Keys(files))
-	r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a test that repeats
+	r := rand.New(rand.NewPCG(1, 2))
 	hit := map[string]bool{}
 	for range 400 {
 		name := names[r.IntN(len(names))]
@@ -247,7 +247,7 @@ func Test_what_is_derived_or_doubled_is_mended_without_loss(t *testing.T) {
 }
 
 func Test_a_damaged_segment_is_mended_by_forgetting_and_never_by_going_back(t *testing.T) {
-	r := rand.New(rand.NewPCG(3, 4)) //nolint:gosec // a test that repeats
+	r := rand.New(rand.NewPCG(3, 4))
 	for range 30 {
 		dir, h := worn(t, false)
 		want := values(t, h)

@@ -178,7 +178,7 @@ func Test_a_process_killed_at_any_step_loses_nothing_it_acknowledged(t *testing.
 }
 
 func Test_a_power_cut_at_any_step_loses_nothing_it_acknowledged(t *testing.T) {
-	r := rand.New(rand.NewPCG(5, 7)) //nolint:gosec // a test that repeats
+	r := rand.New(rand.NewPCG(5, 7))
 	for step := 1; ; step++ {
 		dir, d := filepath.Join(t.TempDir(), "l"), newFrail(t)
 		d.fail, d.with = step, errKilled

@@ -201,7 +201,8 @@ func (x *index) rows() int {
 	return x.n
 }
 
-func (x *index) hash(i int) uint64   { return binary.LittleEndian.Uint64(x.slots.data[i*slotSize:]) }
+func (x *index) hash(i int) uint64 { return binary.LittleEndian.Uint64(x.slots.data[i*slotSize:]) }
+
 func (x *index) stored(i int) uint64 { return binary.LittleEndian.Uint64(x.slots.data[i*slotSize+8:]) }
 func (x *index) special(i int) bool  { return x.flags.data[i]&flagSpecial != 0 }
 func (x *index) segment(i int) int   { return int(x.flags.data[i] &^ flagSpecial) }

@@ -140,10 +140,11 @@ func (s *session) freeze() error {
 		if err == nil && len(s.segs)-s.merged >= sessionSegments {
 			err = s.tidy()
 		}
-		if err != nil {
-			s.die(err)
+		if err != nil && s.die(err) != nil {
+			full = nil // the session is dead, nothing is put into a table any more
+		} else {
+			full.reset()
 		}
-		full.reset()
 		s.frozen, s.idle = false, full
 		s.done.Broadcast()
 	})

@@ -2,6 +2,7 @@ package local
 
 import (
 	"encoding/binary"
+
 	"github.com/upwelldata/upwell/internal/fault"
 	"github.com/upwelldata/upwell/internal/ledger"
 )
