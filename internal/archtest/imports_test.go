@@ -75,9 +75,9 @@ func Test_each_import_rule_notices_a_breach(t *testing.T) {
 			Path: "internal/connectors/acme", Imports: []string{"internal/connectors/postgres"},
 		},
 		"plan, deliver and run know no store, no API, no command line and no logger": {Path: "internal/deliver", Imports: []string{"log/slog"}},
-		"nothing imports cli but cmd and the tests of proof":                       {Path: "internal/api", Imports: []string{"internal/cli"}},
-		"conformance and testdb are imported by tests only": {Path: "internal/run", Imports: []string{"internal/testdb"}},
-		"DuckDB is linked only where it must be":            {Path: "internal/plan", Deps: []string{"github.com/duckdb/duckdb-go/v2"}},
+		"nothing imports cli but cmd and the tests of proof":                         {Path: "internal/api", Imports: []string{"internal/cli"}},
+		"conformance and testdb are imported by tests only":                          {Path: "internal/run", Imports: []string{"internal/testdb"}},
+		"DuckDB is linked only where it must be":                                     {Path: "internal/plan", Deps: []string{"github.com/duckdb/duckdb-go/v2"}},
 	}
 	fine := []pkg{
 		{Path: "internal/row", Imports: []string{"fmt", "internal/fault"}},
