@@ -75,6 +75,7 @@ type Summary struct {
 	Hash      string
 	Remapped  bool
 	Moves     int64
+	MayCreate int64 // sent rows whose record may be new to the tool
 	Creates   int64 // changed matches that leave the old record behind
 	Facts     Facts
 	DirtyRows int64
@@ -214,6 +215,9 @@ func (s *Summary) count(it *Item) {
 	}
 	if it.Move != nil {
 		s.Moves++
+	}
+	if it.MayCreate {
+		s.MayCreate++
 	}
 	if it.Dirty {
 		s.DirtyRows++
@@ -359,9 +363,17 @@ func (p *Planner) warnings(s *Summary) []string {
 	return w
 }
 
-// Estimate says what delivering the counts costs within the declared limits.
-func (s *Summary) Estimate(obj connector.Object, windows []connector.Window, lim project.Limits) Estimate {
+// Sent is the number of rows the plan sends.
+func (s *Summary) Sent() int64 { return s.Counts.Add + s.Counts.Change + s.Counts.Remove }
+
+// Estimate says what delivering the counts costs within the declared limits. asked is how many records the tool is asked for
+// before rows are written.
+func (s *Summary) Estimate(obj connector.Object, windows []connector.Window, lim project.Limits, asked int64) Estimate {
 	var e Estimate
+	if asked > 0 && obj.ReadBatch > 0 {
+		e.Requests = int64(math.Ceil(float64(asked) / float64(obj.ReadBatch)))
+		e.Seconds = float64(e.Requests) * 0.1
+	}
 	for op, n := range s.ByOp {
 		o := obj.Ops[op]
 		size := max(1, o.MaxRows)

@@ -99,13 +99,31 @@ func (e *Engine) Plan(ctx context.Context, s *project.Sync, full, withItems bool
 	if err != nil {
 		return nil, err
 	}
-	res.Estimate = res.Summary.Estimate(p.dest.object, p.dest.account.Windows, e.Project.Destinations[s.Destination].Limits)
+	res.Estimate = res.Summary.Estimate(p.dest.object, p.dest.account.Windows, e.Project.Destinations[s.Destination].Limits, p.asked(res.Summary))
 	res.Warnings = append(res.Warnings, res.Summary.Warnings...)
 	if d := p.mapping.KeyDrift(); d != "" {
 		res.Warnings = append(res.Warnings, d)
 	}
 	res.Warnings = append(res.Warnings, pace(s, res.Estimate)...)
 	return res, nil
+}
+
+// asked is how many records delivery looks up before it writes, at most: whether they exist, what they hold, what they refer to.
+func (p *prepared) asked(s *plan.Summary) (n int64) {
+	if p.sync.ReadBefore {
+		n += s.Sent()
+	}
+	create, lookups := false, int64(0)
+	for i := range p.mapping.Fields() {
+		create = create || p.mapping.CreateOnly(i)
+		if p.mapping.Lookup(i) != nil {
+			lookups++
+		}
+	}
+	if create {
+		n += s.MayCreate
+	}
+	return n + lookups*(s.Counts.Add+s.Counts.Change)
 }
 
 const newGenerationWarning = "the match or the key changed: a new generation of the ledger starts, and nothing known under the old one is removed"

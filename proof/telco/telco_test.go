@@ -172,6 +172,8 @@ func (d *desk) planAndRun(exit int, w want) map[string]oneRunDoc {
 			d.Errorf("%s ran from %s to %s", run.Sync, run.StartedAt, run.FinishedAt)
 		case rc.Delivered == 0 && run.Requests != 0:
 			d.Errorf("%s had nothing to send and made %d requests", run.Sync, run.Requests)
+		case run.Sync == toCRM && (run.Requests > plan.Estimate.Requests+3 || plan.Estimate.Requests > run.Requests+3): // polls of a job vary
+			d.Errorf("%s: the plan announced %d requests, the run made %d", run.Sync, plan.Estimate.Requests, run.Requests)
 		}
 		for _, s := range plan.Samples {
 			if w.keys != nil && !slices.Contains(w.keys, s.Key["customer_id"]) {
