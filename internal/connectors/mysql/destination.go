@@ -38,7 +38,7 @@ func (d *destination) Close() error { return d.db.Close() }
 // enter passes the engine's gate; leave must be called with what the request came to.
 func (d *destination) enter(ctx context.Context) (leave func(error), err error) {
 	if err := d.gate.Enter(ctx, ""); err != nil {
-		return nil, err
+		return nil, d.destFault(ctx, err, "waiting for the destination's limits").NotLanded()
 	}
 	start := time.Now()
 	return func(err error) {
@@ -208,6 +208,9 @@ func (d *destination) Write(ctx context.Context, to connector.Target, rows *row.
 
 // columnsFor finds and checks the columns of a write.
 func columnsFor(t *table, to connector.Target) (match, fields []*slot, err error) {
+	if to.Op == connector.OpAdd || to.Op == connector.OpDrop {
+		return nil, nil, fault.New(fault.Internal, "a table has no operation %s", to.Op).NotLanded()
+	}
 	find := func(names []string) ([]*slot, error) {
 		out := make([]*slot, len(names))
 		for i, name := range names {

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/upwelldata/upwell/internal/connector"
+	"github.com/upwelldata/upwell/internal/fault"
 	"github.com/upwelldata/upwell/internal/row"
 )
 
@@ -13,6 +14,7 @@ type staged struct {
 	*load
 	back func(error)
 	err  error
+	done bool // committed, or tried to
 	over bool
 }
 
@@ -49,9 +51,13 @@ func (s *staged) Commit(ctx context.Context, exclude map[uint64]bool, settle fun
 }
 
 func (s *staged) finish(ctx context.Context, exclude map[uint64]bool, settle func(uint64, connector.Result)) error {
-	if s.err != nil {
+	switch {
+	case s.err != nil:
 		return s.err
+	case s.done || s.over:
+		return fault.New(fault.Internal, "this load has ended").NotLanded()
 	}
+	s.done = true
 	out := make([]uint64, 0, len(exclude))
 	for o, yes := range exclude {
 		if yes {
