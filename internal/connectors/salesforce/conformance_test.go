@@ -62,8 +62,10 @@ func Test_the_destination_keeps_the_contract(t *testing.T) {
 			}
 		},
 		HTTP: &conformance.HTTP{
-			URL:   "instance_url",
-			Write: func(r *http.Request) bool { return r.Method != http.MethodGet && strings.Contains(r.URL.Path, "/composite/") },
+			URL: "instance_url",
+			Write: func(r *http.Request) bool {
+				return r.Method != http.MethodGet && strings.Contains(r.URL.Path, "/composite/")
+			},
 			Shorter: func(b []byte) []byte {
 				return editList(b, func(l []json.RawMessage) []json.RawMessage { return l[:len(l)-1] })
 			},
