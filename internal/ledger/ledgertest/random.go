@@ -101,12 +101,16 @@ func (w *world) step(run string) {
 	}
 	w.checkState(s.Snapshot())
 	lines := w.lines()
-	opts := ledger.CompareOptions{MatchIsKey: !w.matched, All: rapid.IntRange(0, 5).Draw(w.rt, "all") == 0, Dirty: map[uint64][]byte{}}
-	isDirty := map[int]bool{}
+	opts := ledger.CompareOptions{MatchIsKey: !w.matched, All: rapid.IntRange(0, 5).Draw(w.rt, "all") == 0, Dirty: map[uint64][]byte{}, DirtyMatch: map[string][]byte{}}
+	isDirty := map[int]int{} // to the match its open request was for, 0 = not known
 	for _, k := range rapid.SliceOfN(rapid.IntRange(1, universe+3), 0, 3).Draw(w.rt, "dirty") {
 		h := w.h.hash(s.Snapshot().Meta().Seed, keyOf(k))
 		if opts.Dirty[h] == nil { // dirty keys are told apart by their hash
-			opts.Dirty[h], isDirty[k] = keyOf(k), true
+			opts.Dirty[h], isDirty[k] = keyOf(k), 0
+			if w.matched && rapid.Bool().Draw(w.rt, "open request") {
+				isDirty[k] = rapid.IntRange(1, universe).Draw(w.rt, "requested match")
+				_, opts.DirtyMatch[string(keyOf(k))] = matchOf(isDirty[k])
+			}
 		}
 	}
 	got := compare(w.t, w.h, s.Snapshot(), opts, lines)
@@ -120,7 +124,7 @@ type expected struct {
 	key  int
 }
 
-func (w *world) checkDelta(got compared, lines []line, isDirty map[int]bool) []expected {
+func (w *world) checkDelta(got compared, lines []line, isDirty map[int]int) []expected {
 	rows, claims := map[int][]line{}, map[int]map[int]bool{}
 	var want []string
 	invalid := map[fault.Code]int64{}
@@ -160,7 +164,7 @@ func (w *world) checkDelta(got compared, lines []line, isDirty map[int]bool) []e
 				unchanged++ // told or not, see below
 				continue
 			}
-			want = append(want, fmt.Sprintf("%d new %d old %v", key, l.print(), known))
+			want = append(want, fmt.Sprintf("%d new %d old %v%s", key, l.print(), known, w.moves(l, claims, isDirty)))
 		}
 	}
 	for key, e := range w.entries {
@@ -175,9 +179,9 @@ func (w *world) checkDelta(got compared, lines []line, isDirty map[int]bool) []e
 		want = append(want, fmt.Sprintf("%d left %d claimed %v", key, e.State, claimed))
 		valid = append(valid, expected{nil, key})
 	}
-	for key := range isDirty {
+	for key, match := range isDirty {
 		if _, known := w.entries[key]; !known && rows[key] == nil {
-			want = append(want, fmt.Sprintf("%d dirty", key))
+			want = append(want, fmt.Sprintf("%d dirty claimed %v", key, len(claims[match]) > 0))
 		}
 	}
 	var have []string
@@ -190,11 +194,11 @@ func (w *world) checkDelta(got compared, lines []line, isDirty map[int]bool) []e
 		case c.Same: // a candidate that the planner finds unchanged
 			same++
 		case c.New:
-			have = append(have, fmt.Sprintf("%d new %d old %v", c.Key, c.Print, c.Old))
+			have = append(have, fmt.Sprintf("%d new %d old %v%s", c.Key, c.Print, c.Old, c.Moved))
 		case c.Old:
 			have = append(have, fmt.Sprintf("%d left %d claimed %v", c.Key, c.State, c.Claimed))
 		default:
-			have = append(have, fmt.Sprintf("%d dirty", c.Key))
+			have = append(have, fmt.Sprintf("%d dirty claimed %v", c.Key, c.Claimed))
 		}
 	}
 	slices.Sort(want)
@@ -211,6 +215,31 @@ func (w *world) checkDelta(got compared, lines []line, isDirty map[int]bool) []e
 	}
 	slices.SortFunc(valid, func(a, b expected) int { return a.key - b.key })
 	return valid
+}
+
+// moves says how a valid row's record changes places with those of other keys.
+func (w *world) moves(l line, claims map[int]map[int]bool, isDirty map[int]int) string {
+	oldClaimed, taken := false, false
+	for k, e := range w.entries {
+		m := 0
+		for i := range universe {
+			if v, _ := matchOf(i + 1); sameValues(v, e.Match) {
+				m = i + 1
+			}
+		}
+		switch {
+		case m == 0:
+		case k != l.key:
+			taken = taken || m == l.match
+		case m != l.match:
+			oldClaimed = len(claims[m]) > 0
+		}
+	}
+	for k, m := range isDirty {
+		taken = taken || k != l.key && m != 0 && m == l.match
+		oldClaimed = oldClaimed || k == l.key && m != l.match && len(claims[m]) > 0
+	}
+	return moved(oldClaimed, taken)
 }
 
 // act delivers some of the changes and ends the run in one of the ways a run ends.

@@ -116,11 +116,13 @@ type told struct {
 	State    ledger.State
 	Invalid  fault.Code
 	Claimed  bool
-	Same     bool // New has the fingerprint of Old
+	Moved    string // OldClaimed and Taken
+	Same     bool   // New has the fingerprint of Old
 }
 
 func tell(c ledger.Change) told {
 	out := told{Hash: c.Hash, Key: -1, NoKey: c.Key == nil, New: c.New != nil, Old: c.Old != nil, Claimed: c.Claimed}
+	out.Moved = moved(c.OldClaimed, c.Taken)
 	if c.Key != nil {
 		out.Key = intKey(c.Key)
 	}
@@ -134,6 +136,17 @@ func tell(c ledger.Change) told {
 	if c.Old != nil {
 		out.OldVal, out.State = c.Old.Values[0].Int(), c.Old.State
 		out.Same = c.New != nil && c.New.Invalid == nil && c.New.Fingerprint == c.Old.Fingerprint
+	}
+	return out
+}
+
+func moved(oldClaimed, taken bool) string {
+	out := ""
+	if oldClaimed {
+		out += " old match claimed"
+	}
+	if taken {
+		out += " match taken"
 	}
 	return out
 }
