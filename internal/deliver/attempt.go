@@ -54,7 +54,7 @@ func (d *Delivery) intend(ctx context.Context, w *work) error {
 	in.Deadline = in.At.Add(d.timeout() + d.slack())
 	for i := range in.Rows {
 		m := w.batch.Meta(i)
-		in.Rows[i] = IntentRow{Key: m.Key, Match: w.batch.Match(i), RemoteID: m.RemoteID}
+		in.Rows[i] = IntentRow{Key: m.Key, Match: w.address(i), RemoteID: m.RemoteID}
 	}
 	id, err := d.Journal.Intend(ctx, in)
 	if err != nil {
@@ -107,11 +107,18 @@ func (d *Delivery) attempt(ctx context.Context, w *work) (open bool, err error) 
 		}
 		rest, err := d.settleMarked(ctx, w, out)
 		if err != nil {
-			d.Tally.Unknown.Add(int64(len(rest.retry) + len(rest.unknown)))
+			d.Tally.Unknown.Add(int64(len(rest.retry) + len(rest.unknown) + len(rest.absent)))
 			return true, err
 		}
+		if len(rest.absent) > 0 {
+			o, err := d.attempt(ctx, d.atNewPlace(w, rest.absent))
+			open = open || o
+			if err != nil {
+				d.fail(err)
+			}
+		}
 		if len(rest.retry) == 0 && len(rest.unknown) == 0 {
-			return false, nil
+			return open, nil
 		}
 		next, stays, err := d.judge(ctx, w, rest, werr, proof)
 		if err != nil || next == nil {
@@ -131,6 +138,27 @@ func (d *Delivery) attempt(ctx context.Context, w *work) (open bool, err error) 
 		w = next[0]
 		d.Tally.Retries.Add(1)
 	}
+}
+
+// atNewPlace gives records that are not at their old identity as writes to the new one: an earlier request, whose answer was
+// lost, may have moved them already.
+func (d *Delivery) atNewPlace(w *work, rows []int) *work {
+	op := connector.OpUpsert
+	if d.Sync.Mode == connector.ModeUpdate {
+		op = connector.OpUpdate
+	}
+	p := d.newWork(batchKind{op: op})
+	p.intent, p.deadline = w.intent, w.deadline
+	n := len(d.Shape.Fields)
+	for _, i := range rows {
+		v, m := w.batch.Values(i), *w.batch.Meta(i)
+		p.batch.Add(m, v[n:], v[:n])
+		r := w.rows[i]
+		r.ack.Op = op
+		p.rows = append(p.rows, r)
+	}
+	p.identify(d.Sync.Name, d.Generation)
+	return p
 }
 
 // write makes one call. Connectors that speak HTTP pass the gate themselves, request by request; for the others the call is
@@ -176,6 +204,7 @@ func feedback(err error, took time.Duration) connector.Feedback {
 type remains struct {
 	retry   []int         // certainly without effect: may be sent again
 	unknown []int         // no word about them
+	absent  []int         // records to be moved that are not at their old identity
 	after   time.Duration // longest wait a row asked for
 	code    fault.Code
 	message string
@@ -194,6 +223,10 @@ func (d *Delivery) settleMarked(ctx context.Context, w *work, out *connector.Out
 		r := out.Result(i)
 		switch r.Status {
 		case connector.Delivered, connector.Skipped:
+			if _, can := d.Object.Ops[connector.OpUpsert]; w.kind.move && r.Status == connector.Skipped && can {
+				rest.absent = append(rest.absent, i)
+				continue
+			}
 			ack, _ := w.result(i, r)
 			acks = append(acks, ack)
 			counts[r.Status]++

@@ -91,7 +91,7 @@ func (d *Delivery) Run(ctx context.Context) error {
 		if d.lacks(phase) {
 			continue
 		}
-		if phase == phaseDirty {
+		if d.mayBeOpen(phase) {
 			if err := d.awaitOldRequests(ctx); err != nil {
 				d.fail(err)
 			}
@@ -125,6 +125,19 @@ func (d *Delivery) lacks(ph phase) bool {
 	return true
 }
 
+// mayBeOpen reports that a phase has records whose earlier requests may still be landing.
+func (d *Delivery) mayBeOpen(ph phase) bool {
+	if d.Facts == nil {
+		return ph != phaseSend
+	}
+	for p := range d.Facts.Parts {
+		if p.Dirty && phaseOfPart(p) == ph {
+			return true
+		}
+	}
+	return false
+}
+
 // phaseOfPart gives the phase of a part of a plan.
 func phaseOfPart(p plan.Part) phase {
 	switch {
@@ -149,7 +162,7 @@ func phaseOf(it *plan.Item) phase {
 	switch {
 	case it.Action == plan.Remove:
 		return phaseRemove
-	case it.Dirty:
+	case it.Dirty || it.Late:
 		return phaseDirty
 	}
 	return phaseSend
@@ -209,6 +222,10 @@ func (d *Delivery) halted() bool {
 
 // sendPhase cuts the phase's items into batches and delivers them with several workers.
 func (d *Delivery) sendPhase(ctx context.Context, ph phase) error {
+	return d.sendSome(ctx, ph, func(*plan.Item) bool { return true })
+}
+
+func (d *Delivery) sendSome(ctx context.Context, ph phase, which func(*plan.Item) bool) error {
 	works := make(chan *work)
 	g, gctx := errgroup.WithContext(ctx)
 	for range d.workers() {
@@ -223,7 +240,7 @@ func (d *Delivery) sendPhase(ctx context.Context, ph phase) error {
 	}
 	g.Go(func() error {
 		defer close(works)
-		return d.cut(gctx, ph, works)
+		return d.cut(gctx, ph, which, works)
 	})
 	return g.Wait()
 }
@@ -252,7 +269,7 @@ func (d *Delivery) workers() int {
 }
 
 // cut walks the plan and hands out batches of one operation each.
-func (d *Delivery) cut(ctx context.Context, ph phase, out chan<- *work) error {
+func (d *Delivery) cut(ctx context.Context, ph phase, which func(*plan.Item) bool, out chan<- *work) error {
 	open := map[batchKind]*work{}
 	emit := func(w *work) error {
 		if d.halted() {
@@ -271,7 +288,7 @@ func (d *Delivery) cut(ctx context.Context, ph phase, out chan<- *work) error {
 		if err != nil {
 			return err
 		}
-		if !it.Action.Sent() || phaseOf(it) != ph {
+		if !it.Action.Sent() || phaseOf(it) != ph || !which(it) {
 			continue
 		}
 		if d.Withheld(it) != "" {

@@ -122,6 +122,9 @@ func (d *Delivery) settleJob(ctx context.Context, w *work, saved SavedJob, out *
 	if err != nil {
 		return err
 	}
+	if len(rest.absent) > 0 {
+		next = append(next, d.atNewPlace(w, rest.absent))
+	}
 	for _, part := range next {
 		o, aerr := d.attempt(ctx, part)
 		open = open || o

@@ -31,8 +31,14 @@ func (d *Delivery) resolve(ctx context.Context, w *work) (*work, error) {
 	if len(left) == w.batch.Len() {
 		return w, nil
 	}
-	if _, err := d.settleMarked(ctx, w, out); err != nil {
+	rest, err := d.settleMarked(ctx, w, out)
+	if err != nil {
 		return w.part(left), err
+	}
+	if len(rest.absent) > 0 {
+		if err := d.process(ctx, d.atNewPlace(w, rest.absent)); err != nil {
+			return w.part(left), err
+		}
 	}
 	return w.part(left), nil
 }

@@ -52,7 +52,12 @@ func (d *Delivery) stagePhase(ctx context.Context, s connector.Stager, ph phase)
 		return err
 	}
 	for _, k := range kinds {
-		if err := d.stageKind(ctx, s, ph, k); err != nil {
+		if k.move { // one that finds no record goes on as a write to the new identity, which a staged load cannot
+			err = d.sendSome(ctx, ph, func(it *plan.Item) bool { return kindOf(it) == k && d.Withheld(it) == "" })
+		} else {
+			err = d.stageKind(ctx, s, ph, k)
+		}
+		if err != nil {
 			return err
 		}
 	}

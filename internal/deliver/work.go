@@ -190,6 +190,16 @@ func (d *Delivery) nothing() []row.Value {
 	return d.absents
 }
 
+// address is the identity a row is addressed by, followed by the one it is given, if any: what a later run must know to find
+// the record again.
+func (w *work) address(i int) []row.Value {
+	if !w.kind.move {
+		return w.batch.Match(i)
+	}
+	v := w.batch.Values(i)
+	return slices.Concat(w.batch.Match(i), v[len(v)-len(w.target.Match):])
+}
+
 // part gives some rows of the work as a work of its own, under the same intent.
 func (w *work) part(rows []int) *work {
 	p := &work{kind: w.kind, target: w.target, batch: w.batch.Pick(rows), rows: make([]pending, len(rows)), intent: w.intent, deadline: w.deadline, attempts: w.attempts}
@@ -256,7 +266,7 @@ func refusalOf(it *plan.Item, r connector.Result) Refusal {
 func (p *pending) refusal(w *work, i int, r connector.Result, unknown bool) *Refusal {
 	m := w.batch.Meta(i)
 	out := &Refusal{
-		Key: m.Key, Match: slices.Clone(w.batch.Match(i)), RemoteID: m.RemoteID, Op: w.kind.op, Unknown: unknown, Code: r.Code, Field: r.Field, Message: r.Message,
+		Key: m.Key, Match: slices.Clone(w.address(i)), RemoteID: m.RemoteID, Op: w.kind.op, Unknown: unknown, Code: r.Code, Field: r.Field, Message: r.Message,
 		Fingerprint: p.fingerprint, Attempts: p.attempts,
 	}
 	if out.Code == "" {

@@ -66,7 +66,7 @@ type Change struct {
 	Old  *Entry  // nil: the ledger does not know the key
 	// Claimed: New is nil and another key of this read claims the same match, so nothing may be removed.
 	Claimed bool
-	// OldClaimed: another key of this read claims the match the entry was delivered with, which is not New's any more.
+	// OldClaimed: another key of this read claims the match the entry was delivered with, or the one an open request was for.
 	OldClaimed bool
 	// Taken: New's match is that of another key's entry, or of another key's open request (CompareOptions.DirtyMatch).
 	Taken bool

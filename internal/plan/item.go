@@ -49,6 +49,7 @@ type Item struct {
 	Fingerprint uint64
 	Dirty       bool // an earlier outcome is open: the full record is sent, after its old request can no longer land
 	Refused     bool // a refusal of an earlier run is on record
+	Late        bool // another key's open request may still land on the same record: sent after it no longer can
 	MayCreate   bool // the tool may create the record: write: create fields are included
 	New         *ledger.Record
 	Old         *ledger.Entry
@@ -59,7 +60,8 @@ type Item struct {
 // Dirty is a key whose last request has an open or unknown outcome.
 type Dirty struct {
 	Key      []byte
-	Match    []row.Value
+	Match    []row.Value // the record the request addressed
+	Move     []row.Value // the identity it gave that record, nil = none
 	RemoteID string
 	Run      string // run of the open request
 	Op       connector.Op

@@ -77,7 +77,7 @@ func (p *Planner) Walk(ctx context.Context, delta ledger.Delta) iter.Seq2[*Item,
 func (p *Planner) Classify(c ledger.Change) *Item {
 	p.item = Item{Hash: c.Hash, Key: c.Key, New: c.New, Old: c.Old}
 	dirty, isDirty := p.d.Dirty[string(c.Key)]
-	p.item.Dirty = isDirty
+	p.item.Dirty, p.item.Late = isDirty, c.Taken && len(p.d.Dirty) > 0
 	_, p.item.Refused = p.d.Refused[string(c.Key)]
 	switch {
 	case c.New != nil && c.New.Invalid != nil:
@@ -104,7 +104,7 @@ func (p *Planner) classifyRow(c ledger.Change, dirty Dirty) {
 	case connector.ModeInsert, connector.ModeAppend:
 		p.classifyOnce(c)
 	case connector.ModeUpsert, connector.ModeUpdate, connector.ModeMirror:
-		p.classifyUpsert(c)
+		p.classifyUpsert(c, dirty)
 	}
 }
 
@@ -151,7 +151,7 @@ func (p *Planner) classifyOnce(c ledger.Change) {
 	}
 }
 
-func (p *Planner) classifyUpsert(c ledger.Change) {
+func (p *Planner) classifyUpsert(c ledger.Change, dirty Dirty) {
 	op := p.writeOp()
 	if c.Old == nil {
 		if p.baseline {
@@ -165,6 +165,12 @@ func (p *Planner) classifyUpsert(c ledger.Change) {
 	full := p.d.Full || p.item.Dirty || c.Old.State == ledger.Cleared || c.Old.State == ledger.Missed
 	if moved(c) {
 		p.classifyMove(c, op)
+		return
+	}
+	if dirty.Move != nil && p.movable(c) && !sameValues(dirty.Move, c.New.Match) {
+		p.changed(c, true) // an open request may have given the record another identity: it is taken back
+		p.send(Change, connector.OpUpdate, dirty.Move, p.values, false)
+		p.item.Move = c.New.Match
 		return
 	}
 	if c.Old.State == ledger.Missed && !p.d.Full && !p.item.Dirty &&
@@ -195,7 +201,7 @@ func moved(c ledger.Change) bool {
 // classifyMove plans a record whose identity changed: moved where the tool can, else as on_match_change says.
 func (p *Planner) classifyMove(c ledger.Change, op connector.Op) {
 	switch {
-	case p.d.Object.CanMove && !c.Claimed && c.Old.State != ledger.Missed:
+	case p.movable(c) && c.Old.State != ledger.Missed:
 		p.changed(c, true)
 		p.send(Change, connector.OpUpdate, c.Old.Match, p.values, false)
 		p.item.Move = c.New.Match
@@ -210,6 +216,12 @@ func (p *Planner) classifyMove(c ledger.Change, op connector.Op) {
 			Message: "the record's identity changed and " + p.d.Object.Name + " cannot move a record",
 		})
 	}
+}
+
+// movable: the record may be given another identity. Where keys of one read change places, the order of their requests would
+// decide which record survives; there every record is written where it belongs, in full.
+func (p *Planner) movable(c ledger.Change) bool {
+	return p.d.Object.CanMove && !c.OldClaimed && !c.Taken
 }
 
 func (p *Planner) withCreateOnly(c ledger.Change) []row.Value {

@@ -86,7 +86,7 @@ type Summary struct {
 type Part struct {
 	Op    connector.Op
 	Move  bool // the record's identity changes
-	Dirty bool // an earlier outcome is open
+	Dirty bool // an earlier outcome is open, of this key or of another one at the same record
 }
 
 // Facts spare delivery walks over the plan: which parts it has, how many items need recording without a request, and how many
@@ -99,7 +99,7 @@ type Facts struct {
 }
 
 // PartOf gives the part a sent item belongs to.
-func PartOf(it *Item) Part { return Part{Op: it.Op, Move: it.Move != nil, Dirty: it.Dirty} }
+func PartOf(it *Item) Part { return Part{Op: it.Op, Move: it.Move != nil, Dirty: it.Dirty || it.Late} }
 
 const (
 	samplesPerAction = 20

@@ -208,6 +208,7 @@ func (c *crm) one(to connector.Target, rows *row.Batch, i int, out *connector.Ou
 			out.Skipped(i, fault.NotFound, "no such record")
 			return
 		}
+	case connector.OpUpsert, connector.OpAdd, connector.OpDrop:
 	case connector.OpInsert, connector.OpAppend:
 		if exists && to.SkipExists {
 			out.Skipped(i, fault.AlreadyExists, "exists")

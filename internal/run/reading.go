@@ -47,7 +47,7 @@ func (e *Engine) prepare(ctx context.Context, s *project.Sync, snap ledger.Snaps
 	p = &prepared{e: e, sync: s, model: e.Project.Models[s.Model], snap: snap, meta: snap.Meta()}
 	defer func() {
 		if err != nil {
-			p.close()
+			err = errors.Join(err, p.close())
 		}
 	}()
 	if err := e.unsupported(p.model); err != nil {
@@ -136,7 +136,11 @@ func (p *prepared) memories(ctx context.Context) error {
 	}
 	for _, o := range open {
 		o.Dirty.Deadline = o.Deadline
-		p.dirty[string(o.Key)] = o.Dirty
+		d := o.Dirty
+		if n := len(p.sync.Match); n > 0 && len(d.Match) == 2*n { // the request gave the record another identity
+			d.Match, d.Move = d.Match[:n:n], d.Match[n:]
+		}
+		p.dirty[string(o.Key)] = d
 		if o.Deadline.After(p.until) {
 			p.until = o.Deadline
 		}
@@ -235,8 +239,18 @@ func (p *prepared) read(ctx context.Context, full bool, stage *prestaged, tally 
 	for k := range p.refused { // refused rows are looked at even where the ledger has their old value
 		hashes[row.KeyHash(p.meta.Seed, []byte(k))] = []byte(k)
 	}
+	requested := make(map[string][]byte, len(p.dirty))
+	for k, d := range p.dirty {
+		at := d.Match
+		if d.Move != nil {
+			at = d.Move
+		}
+		if id := p.mapping.MatchID(at); id != nil {
+			requested[k] = id
+		}
+	}
 	cmp, err := p.snap.Compare(ledger.CompareOptions{
-		All: full, Dirty: hashes, MatchIsKey: p.mapping.MatchIsKey(), TempDir: temp,
+		All: full, Dirty: hashes, DirtyMatch: requested, MatchIsKey: p.mapping.MatchIsKey(), TempDir: temp,
 	})
 	if err != nil {
 		return nil, nil, errors.Join(err, os.RemoveAll(temp))

@@ -307,7 +307,8 @@ func (t *teller) row(w *walk, at *live, dup bool) error {
 	}
 	return t.tell(ledger.Change{
 		Hash: w.hash, Key: t.rec.Key, New: &t.rec, Old: old,
-		OldClaimed: old != nil && w.troubled(old.MatchID, gone), Taken: w.troubled(t.rec.MatchID, taken),
+		OldClaimed: old != nil && w.troubled(old.MatchID, gone) || w.troubled(w.d.c.opts.DirtyMatch[string(t.rec.Key)], gone),
+		Taken:      w.troubled(t.rec.MatchID, taken),
 	})
 }
 
