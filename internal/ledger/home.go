@@ -78,7 +78,8 @@ type Session interface {
 	// Ack records settled rows. With durable it returns when they are on disk (group commit over all callers); without, they
 	// are durable with Publish at the latest. Safe for several goroutines.
 	Ack(ctx context.Context, acks []Ack, durable bool) error
-	// Publish makes the run's acknowledgements the new state, in one atomic step.
+	// Publish makes the run's acknowledgements the new state, in one atomic step, and ends the session's writing. Snapshot stays
+	// what it was at the session's beginning.
 	Publish(ctx context.Context, m Publication) error
 	// Close ends the session. Durable acknowledgements not yet published are recovered by the next Begin.
 	Close() error

@@ -77,10 +77,10 @@ func (s *session) openLog() error {
 func (s *session) Ack(_ context.Context, acks []ledger.Ack, durable bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.makeRoom(); err != nil {
-		return err
-	}
 	for i := range acks {
+		if err := s.makeRoom(); err != nil {
+			return err
+		}
 		s.add(&acks[i], durable)
 	}
 	if !durable || len(acks) == 0 {
