@@ -87,6 +87,9 @@ func New(o Options) *Delivery {
 // finish. The error is what ended the run early; what was settled before it stays settled.
 func (d *Delivery) Run(ctx context.Context) error {
 	stager, _ := d.Dest.(connector.Stager)
+	if err := d.vacate(ctx); err != nil {
+		d.fail(err)
+	}
 	for _, phase := range []phase{phaseSend, phaseDirty, phaseRemove} {
 		if d.lacks(phase) {
 			continue

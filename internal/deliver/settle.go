@@ -43,6 +43,36 @@ func (d *Delivery) settleUnsent(ctx context.Context) error {
 	return flush(1)
 }
 
+// vacate notes durably, before anything is sent, which keys lose their record to another key. Unless such a key is delivered
+// anew, what its entry says is no longer so, and a row that goes back to it must not be taken for unchanged.
+func (d *Delivery) vacate(ctx context.Context) error {
+	if d.Facts != nil && d.Facts.Vacate == 0 {
+		return nil
+	}
+	var acks []ledger.Ack
+	for it, err := range d.Items(ctx) {
+		if err != nil {
+			return err
+		}
+		if !it.Vacates {
+			continue
+		}
+		e := copyEntry(it.Old)
+		e.State, e.Fingerprint = ledger.Missed, 0
+		acks = append(acks, ledger.Ack{Entry: e})
+		if len(acks) == ackChunk {
+			if err := d.Ledger.Ack(ctx, acks, true); err != nil {
+				return err
+			}
+			acks = acks[:0]
+		}
+	}
+	if len(acks) == 0 {
+		return nil
+	}
+	return d.Ledger.Ack(ctx, acks, true)
+}
+
 func (d *Delivery) unsent(it *plan.Item) (ledger.Ack, bool) {
 	switch it.Action {
 	case plan.Leave:

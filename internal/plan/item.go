@@ -49,6 +49,7 @@ type Item struct {
 	Fingerprint uint64
 	Dirty       bool // an earlier outcome is open: the full record is sent, after its old request can no longer land
 	Refused     bool // a refusal of an earlier run is on record
+	Vacates     bool // another key of the read takes over the record Old stands for
 	Late        bool // another key's open request may still land on the same record: sent after it no longer can
 	MayCreate   bool // the tool may create the record: write: create fields are included
 	New         *ledger.Record

@@ -77,6 +77,7 @@ func (p *Planner) Walk(ctx context.Context, delta ledger.Delta) iter.Seq2[*Item,
 func (p *Planner) Classify(c ledger.Change) *Item {
 	p.item = Item{Hash: c.Hash, Key: c.Key, New: c.New, Old: c.Old}
 	dirty, isDirty := p.d.Dirty[string(c.Key)]
+	p.item.Vacates = c.Old != nil && (c.Claimed || c.OldClaimed)
 	p.item.Dirty, p.item.Late = isDirty, c.Taken && len(p.d.Dirty) > 0
 	_, p.item.Refused = p.d.Refused[string(c.Key)]
 	switch {

@@ -95,7 +95,8 @@ type Facts struct {
 	Parts  map[Part]int64
 	Unsent int64
 	Others int64
-	Held   bool // a guard holds something back
+	Vacate int64 // records that another key takes over
+	Held   bool  // a guard holds something back
 }
 
 // PartOf gives the part a sent item belongs to.
@@ -176,6 +177,9 @@ func (p *Planner) gather(s *Summary, items iter.Seq2[*Item, error], each func(*I
 
 func (s *Summary) count(it *Item) {
 	c := &s.Counts
+	if it.Vacates {
+		s.Facts.Vacate++
+	}
 	switch it.Action {
 	case Add:
 		c.Add++
