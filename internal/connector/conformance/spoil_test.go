@@ -95,4 +95,3 @@ func (d *good) spoil(to connector.Target, w *toolWrite) {
 		}
 	}
 }
-

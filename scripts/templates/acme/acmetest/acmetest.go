@@ -42,6 +42,7 @@ type Server struct {
 	mu      sync.Mutex
 	records map[string]map[string]*Record // by object and e-mail
 	faults  []Fault
+	locked  map[string]bool // e-mails of records somebody edits
 	last    int
 	writes  int
 }
@@ -53,7 +54,7 @@ func Start(ctx context.Context, listen string) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting the acme sandbox: %w", err)
 	}
-	s := &Server{listener: l, records: map[string]map[string]*Record{"contacts": {}}}
+	s := &Server{listener: l, records: map[string]map[string]*Record{"contacts": {}}, locked: map[string]bool{}}
 	mux := http.NewServeMux()
 	mux.Handle("GET /v1/account", authorized(s.account))
 	mux.Handle("GET /v1/objects", authorized(s.objects))
@@ -113,6 +114,13 @@ func (s *Server) Inject(f Fault) {
 	}
 }
 
+// Lock has somebody edit a record, which nobody else can write meanwhile (https://developers.acme.example/batches).
+func (s *Server) Lock(email string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.locked[email] = true
+}
+
 func authorized(h http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "Bearer "+Token {
@@ -132,9 +140,12 @@ func (s *Server) objects(w http.ResponseWriter, _ *http.Request) {
 		"name": "contacts", "label": "Contacts", "fields": []any{
 			map[string]any{"name": "email", "label": "E-mail", "type": "text", "unique": true, "maxlength": 254},
 			map[string]any{"name": "name", "label": "Name", "type": "text", "maxlength": maxName},
+			map[string]any{"name": "note", "label": "Note", "type": "text"},
 			map[string]any{"name": "score", "label": "Score", "type": "number"},
+			map[string]any{"name": "visits", "label": "Visits", "type": "integer"},
 			map[string]any{"name": "active", "label": "Active", "type": "boolean"},
 			map[string]any{"name": "since", "label": "Since", "type": "date"},
+			map[string]any{"name": "seen", "label": "Seen", "type": "datetime"},
 		},
 	}}})
 }
@@ -197,6 +208,9 @@ func (s *Server) apply(object map[string]*Record, verb string, in sent) result {
 	email, ok := in.Match["email"].(string)
 	if !ok || email == "" {
 		return result{Status: "refused", Code: "MATCH_MISSING", Field: "email", Message: "records are matched by email"}
+	}
+	if s.locked[email] {
+		return result{Status: "locked", Code: "LOCKED", Message: "somebody edits the record"}
 	}
 	record, exists := object[email]
 	if verb == "delete" {
