@@ -96,8 +96,10 @@ func (d *Delivery) unsent(it *plan.Item) (ledger.Ack, bool) {
 			Key: slices.Clone(it.Key), Fingerprint: it.New.Fingerprint, State: ledger.Baseline, Match: slices.Clone(it.New.Match), MatchID: slices.Clone(it.New.MatchID),
 			Fields: d.Shape.Fields, Values: slices.Clone(it.New.Values), Run: d.RunID, At: time.Now(),
 		}
-		if it.Old != nil {
-			e.State, e.RemoteID, e.Created = it.Old.State, it.Old.RemoteID, it.Old.Created
+		if it.Old != nil { // nothing was sent: what was delivered stays on record, and only the fingerprint moves on
+			fingerprint := e.Fingerprint
+			e = copyEntry(it.Old)
+			e.Fingerprint = fingerprint
 		}
 		return ledger.Ack{Entry: e}, true
 	case plan.None, plan.Add, plan.Change, plan.Remove, plan.Waiting, plan.Invalid:

@@ -139,7 +139,7 @@ func (d *Delivery) entry(it *plan.Item, key []byte) ledger.Entry {
 			}
 		}
 	case it.New != nil:
-		for i, v := range it.New.Values {
+		for i, v := range it.Values { // what is left out was delivered before, or never
 			if !v.IsAbsent() && (!d.Shape.CreateOnly[i] || it.MayCreate) {
 				e.Values[i] = v
 			}
@@ -150,7 +150,8 @@ func (d *Delivery) entry(it *plan.Item, key []byte) ledger.Entry {
 
 // history is what a run's undo needs: the values before, of the fields it writes.
 func (d *Delivery) history(it *plan.Item, key []byte) ledger.History {
-	h := ledger.History{Run: d.RunID, At: time.Now(), Op: it.Op, Key: key, Known: it.Old != nil}
+	known := it.Old != nil && it.Old.State != ledger.Missed // what was skipped was never in the tool
+	h := ledger.History{Run: d.RunID, At: time.Now(), Op: it.Op, Key: key, Known: known}
 	if it.Old != nil {
 		h.PrevState, h.PrevMatch, h.PrevRemoteID = it.Old.State, slices.Clone(it.Old.Match), it.Old.RemoteID
 	}
@@ -160,13 +161,13 @@ func (d *Delivery) history(it *plan.Item, key []byte) ledger.History {
 	}
 	for i, f := range d.Shape.Fields {
 		var old row.Value
-		if it.Old != nil {
+		if known {
 			if j := slices.Index(it.Old.Fields, f); j >= 0 {
 				old = it.Old.Values[j]
 			}
 		}
 		removed := it.Op == connector.OpDelete || it.Op == connector.OpDrop
-		if !removed && (i >= len(it.Values) || it.Values[i].IsAbsent() || it.Old != nil && it.Values[i].Equal(old)) {
+		if !removed && (i >= len(it.Values) || it.Values[i].IsAbsent() || known && it.Values[i].Equal(old)) {
 			continue
 		}
 		if removed && old.IsAbsent() {

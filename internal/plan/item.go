@@ -75,5 +75,6 @@ type Refusal struct {
 	Fingerprint uint64
 	Mapping     string
 	Due         bool
+	Removal     bool // what was refused is removing the record
 	Code        fault.Code
 }

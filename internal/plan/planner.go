@@ -31,6 +31,7 @@ type Definition struct {
 	Now         time.Time
 	Dirty       map[string]Dirty   // by key
 	Refused     map[string]Refusal // by key
+	Ceilings    map[string]int64   // by guard: how much a lift may let through
 	NoRemovals  string             // why removals are off altogether, "" = they are on
 }
 
@@ -111,14 +112,13 @@ func (p *Planner) classifyRow(c ledger.Change, dirty Dirty) {
 
 // waiting: refused earlier with this very record, or unknown and for a person to decide, and nobody asked.
 func (p *Planner) waiting(c ledger.Change, dirty Dirty) bool {
-	if p.item.Dirty && (dirty.Person || p.onlyAPerson(dirty)) {
-		r, ok := p.d.Refused[string(c.Key)]
+	r, ok := p.d.Refused[string(c.Key)]
+	switch {
+	case p.item.Dirty && (dirty.Person || p.onlyAPerson(dirty)):
 		return !ok || !r.Due
-	}
-	if p.d.Full {
+	case p.item.Dirty, p.d.Full: // an open outcome is settled by sending the newest value
 		return false
 	}
-	r, ok := p.d.Refused[string(c.Key)]
 	return ok && !r.Due && r.Fingerprint == c.New.Fingerprint && r.Mapping == p.d.Mapping
 }
 
@@ -180,15 +180,30 @@ func (p *Planner) classifyUpsert(c ledger.Change, dirty Dirty) {
 		p.item.New = nil
 		return
 	}
-	changed := p.changed(c, full)
-	switch {
+	switch changed := p.changed(c, full); {
 	case !changed:
 		p.item.Action = Unchanged
-	case p.ignoring && !p.item.Dirty && !p.d.Full:
+	case p.ignoring && !p.item.Dirty && !p.d.Full && !p.dropUndelivered(c):
 		p.item.Action = Adopt
 	default:
 		p.send(Change, op, c.New.Match, p.values, false)
 	}
+}
+
+// dropUndelivered leaves fields out that the ledger never delivered, for on_mapping_change: ignore, and reports whether a field
+// it did deliver differs.
+func (p *Planner) dropUndelivered(c ledger.Change) (differs bool) {
+	for i := range p.values {
+		j := p.positions[i]
+		if known := j >= 0 && !c.Old.Values[j].IsAbsent(); !known {
+			p.values[i] = row.Value{}
+			continue
+		}
+		if !p.values[i].IsAbsent() && !p.values[i].Equal(c.Old.Values[j]) {
+			differs = true
+		}
+	}
+	return differs
 }
 
 // moved reports whether the record's identity changed, as the tool compares identities.
@@ -312,6 +327,8 @@ func (p *Planner) classifyGone(c ledger.Change, dirty Dirty) {
 			p.item.Action = Leave
 		}
 	case removed == connector.RemovedClear && c.Old != nil && c.Old.State == ledger.Cleared && !p.item.Dirty:
+	case p.refusedRemoval(c):
+		// the tool refused to remove it, and that is not due again
 	case len(match) == 0:
 		// an open request of a key that was never written with an identity: nothing can be addressed
 		p.item.Action = Forget
@@ -334,6 +351,12 @@ func (p *Planner) classifyGone(c ledger.Change, dirty Dirty) {
 		}
 		p.send(Remove, op, match, p.values, false)
 	}
+}
+
+// refusedRemoval: the tool refused this removal earlier, and it is not due again.
+func (p *Planner) refusedRemoval(c ledger.Change) bool {
+	r, ok := p.d.Refused[string(c.Key)]
+	return ok && !r.Due && !p.item.Dirty && !p.d.Full && r.Removal
 }
 
 func sameValues(a, b []row.Value) bool {

@@ -41,7 +41,7 @@ type Guard struct {
 	Value string `json:"value"`
 	Held  bool   `json:"held"`
 	// Count is how many items it withholds (Held), the ceiling of a lift.
-	Count int64 `json:"-"`
+	Count int64 `json:"count,omitempty"`
 }
 
 // Sample is one planned operation with old and new values.
@@ -300,23 +300,27 @@ func (p *Planner) guards(s *Summary, allow Allow) []Guard {
 		}
 		return share(n)
 	}
+	lifted := func(reason, guard string, n int64) bool {
+		ceiling, bound := p.d.Ceilings[guard]
+		return allow[reason] && (!bound || n <= ceiling)
+	}
 	out := []Guard{
 		{
 			Guard: "max_removed", Limit: g.MaxRemoved.String, Value: value(g.MaxRemoved, s.Counts.Remove), Count: s.Counts.Remove,
-			Held: s.Counts.Remove > 0 && g.MaxRemoved.Exceeded(s.Counts.Remove, total) && !allow["removed"],
+			Held: s.Counts.Remove > 0 && g.MaxRemoved.Exceeded(s.Counts.Remove, total) && !lifted("removed", "max_removed", s.Counts.Remove),
 		},
 		{
 			Guard: "max_changed", Limit: g.MaxChanged.String, Value: value(g.MaxChanged, s.Counts.Change), Count: s.Counts.Change,
-			Held: g.MaxChanged.Exceeded(s.Counts.Change, total) && !allow["changed"],
+			Held: g.MaxChanged.Exceeded(s.Counts.Change, total) && !lifted("changed", "max_changed", s.Counts.Change),
 		},
 	}
 	if empty := s.Counts.Read == 0 && total >= 100; empty && !g.AllowEmpty {
-		out = append(out, Guard{Guard: "allow_empty", Limit: "false", Value: "0 rows read", Count: s.Counts.Remove, Held: !allow["empty"]})
+		out = append(out, Guard{Guard: "allow_empty", Limit: "false", Value: "0 rows read", Count: s.Counts.Remove, Held: !lifted("empty", "allow_empty", s.Counts.Remove)})
 	}
 	if grew := s.NullKeys > p.d.Meta.NullKeys && p.d.Meta.Version > 0; grew && s.Counts.Remove > 0 {
 		out = append(out, Guard{
 			Guard: "null_keys", Limit: fmt.Sprint(p.d.Meta.NullKeys), Value: fmt.Sprint(s.NullKeys), Count: s.Counts.Remove,
-			Held: !allow["removed"],
+			Held: !lifted("removed", "null_keys", s.Counts.Remove),
 		})
 	}
 	return out

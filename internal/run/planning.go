@@ -69,7 +69,7 @@ func (e *Engine) Plan(ctx context.Context, s *project.Sync, full, withItems bool
 	if tally == nil {
 		tally = &deliver.Tally{}
 	}
-	res = &PlanResult{Sync: s, Model: p.model, Definition: e.Project.DefinitionHash(s.Name), Version: p.meta.Version, MadeAt: e.now().UTC()}
+	res = &PlanResult{Sync: s, Model: p.model, Definition: e.Project.DefinitionHash(s.Name), MadeAt: e.now().UTC()}
 	if res.Warnings, err = p.tests(ctx); err != nil {
 		return nil, err
 	}
@@ -86,6 +86,7 @@ func (e *Engine) Plan(ctx context.Context, s *project.Sync, full, withItems bool
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, cmp.Close()) }()
+	res.Version = p.meta.Version
 	planner := plan.New(p.definition(full))
 	var buf []byte
 	res.Summary, err = planner.Summarise(ctx, delta, allow, func(it *plan.Item) error {

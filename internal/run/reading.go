@@ -39,7 +39,7 @@ type prepared struct {
 	until   time.Time // requests of dead processes can no longer land after it
 	refused map[string]plan.Refusal
 	state   SyncState
-	renewed bool // this run starts a generation
+	renewed bool // this run starts a generation: it is compared with an empty ledger
 }
 
 // prepare opens both ends of a sync and compiles its mapping against the live schemas.
@@ -180,7 +180,7 @@ func (p *prepared) definition(full bool) plan.Definition {
 		d.CreateOnly = append(d.CreateOnly, p.mapping.CreateOnly(i))
 	}
 	switch {
-	case p.newGeneration():
+	case p.renewed:
 		d.NoRemovals = "the match or the key changed, so nothing known under the old one is removed"
 	case p.state.RemovalsHeld:
 		d.NoRemovals = "the state was rebuilt or adopted, and no full run has completed since"

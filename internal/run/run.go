@@ -11,7 +11,6 @@ import (
 
 	"github.com/oklog/ulid/v2"
 
-	"github.com/upwelldata/upwell/internal/connector"
 	"github.com/upwelldata/upwell/internal/deliver"
 	"github.com/upwelldata/upwell/internal/fault"
 	"github.com/upwelldata/upwell/internal/ledger"
@@ -25,6 +24,7 @@ type RunOptions struct {
 	Allow    plan.Allow
 	Wait     time.Duration // how long outages and limits are waited for; 0 = 15 minutes
 	Saved    *SavedPlan    // apply exactly this plan
+	Patient  bool          // wait at the start also for a destination that was never reached
 	Stop     <-chan struct{}
 	Tally    *deliver.Tally
 	OnStatus func(*Record) // called when the run's state changes; may be nil
@@ -72,71 +72,6 @@ func (e *Engine) record(ctx context.Context, s *project.Sync, o RunOptions, kind
 	return rec, e.Store.FinishRun(context.WithoutCancel(ctx), rec)
 }
 
-// begin opens the ledger for writing, settles what dead runs left behind, and does the work.
-func (x *execution) begin(ctx context.Context, e *Engine, s *project.Sync) (err error) {
-	if x.session, err = x.home.Begin(ctx, x.rec.ID); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, x.session.Close()) }() // the session may have been replaced by then
-	if err := e.adopt(ctx, s.Name, x.session.Snapshot()); err != nil {
-		return err
-	}
-	if x.prepared, err = e.prepare(ctx, s, x.session.Snapshot()); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, x.prepared.close()) }()
-	if err := x.resumeJobs(ctx); err != nil {
-		return err
-	}
-	return x.run(ctx)
-}
-
-// adopt turns what dead runs left open into open keys. A row whose acknowledgement made it into the ledger is not open.
-func (e *Engine) adopt(ctx context.Context, sync string, snap ledger.Snapshot) error {
-	return e.Store.Adopt(ctx, sync, func(run string, r deliver.IntentRow) (bool, error) {
-		entry, err := snap.Get(ctx, r.Key)
-		if err != nil {
-			return false, err
-		}
-		if entry != nil {
-			return entry.Run >= run, nil
-		}
-		for h, err := range snap.KeyHistory(ctx, r.Key) { // a delete leaves no entry, but history
-			if err != nil {
-				return false, err
-			}
-			return h.Run >= run && (h.Outcome == connector.Delivered || h.Outcome == connector.Skipped), nil
-		}
-		return false, nil
-	})
-}
-
-// resumeJobs polls asynchronous jobs an earlier run submitted, before anything is read.
-func (x *execution) resumeJobs(ctx context.Context) error {
-	jobs, err := x.e.Store.Jobs(ctx, x.sync.Name)
-	if err != nil || len(jobs) == 0 {
-		return err
-	}
-	var tally deliver.Tally
-	o := x.delivery(nil)
-	o.Tally = &tally
-	if err := deliver.New(o).Resume(ctx, jobs); err != nil {
-		return err
-	}
-	if err := x.session.Publish(ctx, x.publication(false)); err != nil {
-		return err
-	}
-	if err := x.session.Close(); err != nil {
-		return err
-	}
-	if x.session, err = x.home.Begin(ctx, x.rec.ID); err != nil {
-		return err
-	}
-	x.snap = x.session.Snapshot()
-	x.meta = x.snap.Meta()
-	return x.memories(ctx)
-}
-
 // run reads, plans, delivers and settles.
 func (x *execution) run(ctx context.Context) (err error) {
 	warnings, err := x.tests(ctx)
@@ -144,8 +79,13 @@ func (x *execution) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := x.generation(ctx); err != nil {
-		return err
+	if x.newGeneration() {
+		next, nerr := x.nextGeneration(ctx)
+		if nerr != nil {
+			return nerr
+		}
+		defer func() { err = errors.Join(err, next.Close()) }()
+		x.rec.Warnings = append(x.rec.Warnings, newGenerationWarning)
 	}
 	stage, err := x.openPrestage(ctx, x.delivery(nil))
 	if err != nil {
@@ -163,6 +103,9 @@ func (x *execution) run(ctx context.Context) (err error) {
 	if err := x.judge(ctx, delta); err != nil {
 		return err
 	}
+	if err := x.startGeneration(ctx); err != nil {
+		return err
+	}
 	o := x.delivery(delta)
 	if stage != nil {
 		o.Prestage = &deliver.Prestage{Stage: stage.stage, Op: stage.op}
@@ -173,25 +116,6 @@ func (x *execution) run(ctx context.Context) (err error) {
 // deliver sends the plan and publishes what it did; the publication is computed when delivery has ended.
 func (x *execution) deliver(ctx context.Context, o deliver.Options) error {
 	return x.deliverWith(ctx, o, x.publication(true))
-}
-
-// generation starts a new ledger generation when the key or the match changed.
-func (x *execution) generation(ctx context.Context) error {
-	if !x.newGeneration() {
-		return nil
-	}
-	x.rec.Warnings = append(x.rec.Warnings, newGenerationWarning)
-	if err := x.session.Close(); err != nil {
-		return err
-	}
-	err := x.home.Reset(ctx)
-	if err != nil {
-		return err
-	}
-	if x.session, err = x.home.Begin(ctx, x.rec.ID); err != nil {
-		return err
-	}
-	return x.restart(x.session.Snapshot())
 }
 
 // readVerified reads the model while every byte of the ledger is checked; both must end well before a request leaves.
@@ -233,11 +157,16 @@ func (x *execution) readVerified(ctx context.Context, stage *prestaged) (ledger.
 
 // judge plans, records invalid rows, closes refusals that no longer stand, and compares with a saved plan.
 func (x *execution) judge(ctx context.Context, delta ledger.Delta) error {
-	x.planner = plan.New(x.definition(x.o.Full))
+	d := x.definition(x.o.Full)
+	allow, err := x.lifts(ctx, &d)
+	if err != nil {
+		return err
+	}
+	x.planner = plan.New(d)
 	present := map[string]bool{}
 	check := newPlanCheck(x.o.Saved)
-	s, err := x.planner.Summarise(ctx, delta, x.o.Allow, func(it *plan.Item) error {
-		if _, ok := x.refused[string(it.Key)]; ok && it.New != nil && it.Action != plan.Unchanged {
+	s, err := x.planner.Summarise(ctx, delta, allow, func(it *plan.Item) error {
+		if it.Refused && it.Action != plan.Unchanged && (it.New != nil || it.Old != nil && it.Action != plan.Leave) {
 			present[string(it.Key)] = true
 		}
 		check.see(it)
@@ -314,7 +243,7 @@ func (x *execution) deliverWith(ctx context.Context, o deliver.Options, p ledger
 	x.status(ctx, Settling)
 	sctx := context.WithoutCancel(ctx)
 	if derr != nil || len(x.summary.Held()) > 0 {
-		p.Complete, p.NullKeys = x.meta.Complete, x.meta.NullKeys
+		p.Complete, p.NullKeys, p.Mapping = x.meta.Complete, x.meta.NullKeys, x.meta.Mapping
 	}
 	perr := x.session.Publish(sctx, p)
 	if perr == nil {

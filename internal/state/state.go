@@ -206,9 +206,13 @@ func (s *State) identify(projectDir, id string) error {
 	return nil
 }
 
+// probeBytes is the largest probe index that is mapped and probed at random (about 15 million rows); beyond it the comparison
+// merges sorted runs, so that memory stays bounded whatever the model's size.
+const probeBytes = 256 << 20
+
 // Ledger gives the home of a sync's ledger.
 func (s *State) Ledger(sync string) ledger.Home {
-	return local.Open(filepath.Join(s.Dir, "ledger", sync), local.Options{})
+	return local.Open(filepath.Join(s.Dir, "ledger", sync), local.Options{ProbeBytes: probeBytes})
 }
 
 // Close releases the folder.

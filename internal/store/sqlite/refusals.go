@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"time"
 
 	"github.com/upwelldata/upwell/internal/connector"
@@ -15,29 +14,37 @@ import (
 	"github.com/upwelldata/upwell/internal/run"
 )
 
-// Adopt turns the open intents of dead runs into open keys, in one transaction. Intents with a job are the job's. Open keys that
-// were delivered since are closed: the run that delivered them may have died before it could say so.
-func (s *Store) Adopt(ctx context.Context, sync string, settled func(run string, r deliver.IntentRow) (bool, error)) error {
-	type open struct {
-		id            int64
-		run, op, file string
-		deadline      int64
-		rows          []byte
-		left          []deliver.IntentRow
-	}
-	var list []*open
+// openIntent is an intent a dead run left behind; left are its rows without an end.
+type openIntent struct {
+	id            int64
+	run, op, file string
+	deadline      int64
+	rows          []byte
+	left          []deliver.IntentRow
+}
+
+func (s *Store) openIntents(ctx context.Context, sync string) ([]*openIntent, error) {
 	rows, err := s.db.QueryContext(ctx, `SELECT id, run, op, deadline, rows, file FROM intents WHERE sync = ? AND id NOT IN (SELECT intent FROM jobs) ORDER BY id`, sync)
 	if err != nil {
-		return stateFault(err, "reading open intents")
+		return nil, err
 	}
+	defer rows.Close()
+	var list []*openIntent
 	for rows.Next() {
-		o := &open{}
+		o := &openIntent{}
 		if err := rows.Scan(&o.id, &o.run, &o.op, &o.deadline, &o.rows, &o.file); err != nil {
-			return stateFault(errors.Join(err, rows.Close()), "reading open intents")
+			return nil, err
 		}
 		list = append(list, o)
 	}
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+	return list, rows.Err()
+}
+
+// Adopt turns the open intents of dead runs into open keys, in one transaction. Intents with a job are the job's. Open keys that
+// were delivered since are closed: the run that delivered them may have died before it could say so.
+func (s *Store) Adopt(ctx context.Context, sync string, settled func(run string, r deliver.IntentRow) (bool, error)) error {
+	list, err := s.openIntents(ctx, sync)
+	if err != nil {
 		return stateFault(err, "reading open intents")
 	}
 	for _, o := range list {
@@ -109,7 +116,7 @@ func adoptRow(ctx context.Context, tx *sql.Tx, sync, runID, op string, deadline,
 		ON CONFLICT (sync, key, kind) DO UPDATE SET deadline = max(deadline, excluded.deadline), last_seen = excluded.last_seen, run = excluded.run,
 		match = excluded.match, op = excluded.op`,
 		sync, r.Key, op, nonNil(row.AppendValues(nil, r.Match)), r.RemoteID, deadline, string(fault.DestUnknownOutcome),
-		"the process ended while the request was open", now, now, now, runID)
+		"the process ended while the request was open", now, now, 0, runID)
 	return err
 }
 
@@ -151,7 +158,7 @@ func values(b []byte) (out []row.Value, err error) {
 
 // Refused lists what the planner must know of rejected and unknown rows, by key.
 func (s *Store) Refused(ctx context.Context, sync string, now time.Time) (map[string]plan.Refusal, error) {
-	rows, err := s.db.QueryContext(ctx, `SELECT key, kind, fingerprint, mapping, next_at, due, code FROM refusals WHERE sync = ? AND kind IN ('rejected','unknown')`, sync)
+	rows, err := s.db.QueryContext(ctx, `SELECT key, kind, op, fingerprint, mapping, next_at, due, code FROM refusals WHERE sync = ? AND kind IN ('rejected','unknown')`, sync)
 	if err != nil {
 		return nil, stateFault(err, "reading refusals")
 	}
@@ -159,14 +166,16 @@ func (s *Store) Refused(ctx context.Context, sync string, now time.Time) (map[st
 	out := map[string]plan.Refusal{}
 	for rows.Next() {
 		var key []byte
-		var kind, mapping, code string
+		var kind, op, mapping, code string
 		var print, next int64
 		var due bool
-		if err := rows.Scan(&key, &kind, &print, &mapping, &next, &due, &code); err != nil {
+		if err := rows.Scan(&key, &kind, &op, &print, &mapping, &next, &due, &code); err != nil {
 			return nil, stateFault(err, "reading refusals")
 		}
 		out[string(key)] = plan.Refusal{
-			Fingerprint: uint64(print), Mapping: mapping, Code: fault.Code(code), Due: due || next != 0 && next <= now.UnixMilli(),
+			Fingerprint: uint64(print), Mapping: mapping, Code: fault.Code(code),
+			Due:     due || kind == "rejected" && next != 0 && next <= now.UnixMilli(), // an open outcome is due only when a person says so
+			Removal: connector.Op(op) == connector.OpDelete || connector.Op(op) == connector.OpClear || connector.Op(op) == connector.OpDrop,
 		}
 	}
 	return out, stateFault(rows.Err(), "reading refusals")
