@@ -83,6 +83,7 @@ type runOptions struct {
 	dryRun bool
 	allow  []string
 	wait   time.Duration
+	asked  bool // --wait was given: a destination that was never reached is waited for too
 }
 
 func (a *app) runCommand() *cobra.Command {
@@ -96,7 +97,10 @@ one that failed is skipped; the others go on.
 Ctrl-C once finishes what is in flight and ends; twice ends at once. Nothing is lost either way.`,
 		Example: "  upwell run\n  upwell run health_to_crm --allow removed\n  upwell run --plan health.plan\n  upwell run --full --wait 1h",
 		Args:    between(0, -1), ValidArgsFunction: a.completeNames(-1, syncNames),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.run(cmd.Context(), args, o) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.asked = cmd.Flags().Changed("wait")
+			return a.run(cmd.Context(), args, o)
+		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.plan, "plan", "", "do exactly what this saved plan says")
@@ -128,7 +132,7 @@ func (a *app) run(ctx context.Context, names []string, o runOptions) (err error)
 		}
 	}
 	if o.dryRun {
-		return a.plan(ctx, names, planOptions{full: o.full, allow: o.allow})
+		return a.plan(ctx, names, planOptions{full: o.full, changes: shownSamples, allow: o.allow})
 	}
 	p, err := a.load()
 	if err != nil {
@@ -178,7 +182,7 @@ func (a *app) runAll(ctx context.Context, w *opened, syncs []*project.Sync, save
 			continue
 		}
 		one := live.sync(s.Name)
-		opts := run.RunOptions{Full: o.full, Allow: allow, Wait: o.wait, Saved: saved[s.Name], Stop: a.stop, Tally: one.tally, OnStatus: one.on}
+		opts := run.RunOptions{Full: o.full, Allow: allow, Wait: o.wait, Patient: o.asked, Saved: saved[s.Name], Stop: a.stop, Tally: one.tally, OnStatus: one.on}
 		if opts.Saved != nil {
 			opts.Full = opts.Saved.Full
 		}

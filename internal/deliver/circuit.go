@@ -26,7 +26,9 @@ type circuit struct {
 	since  time.Time
 	opened chan struct{} // closed when the open circuit closes or fails for good
 	fatal  error
-	epoch  int // grows with every request the tool answered as it should
+	epoch  int       // grows with every request the tool answered as it should
+	barren int       // recoveries by probe after which no write succeeded
+	doubt  time.Time // since when writes fail although probes succeed
 	jitter func(time.Duration) time.Duration
 }
 
@@ -40,7 +42,24 @@ func newCircuit(probe func(context.Context) error, budget time.Duration) *circui
 func (c *circuit) healthy() {
 	c.mu.Lock()
 	c.epoch++
+	c.barren, c.doubt = 0, time.Time{}
 	c.mu.Unlock()
+}
+
+// suspect waits after a write that failed although a probe had just succeeded: such a tool is not up. The waits grow until a
+// write succeeds or the budget is used up.
+func (c *circuit) suspect(ctx context.Context, cause error) error {
+	c.mu.Lock()
+	if c.doubt.IsZero() {
+		c.doubt = time.Now()
+	}
+	c.barren++
+	delay, left := min(firstProbe<<min(c.barren, 10), maxProbe), c.budget-time.Since(c.doubt)
+	c.mu.Unlock()
+	if left <= 0 {
+		return fault.As(cause)
+	}
+	return pause(ctx, min(c.jitter(delay), left), nil)
 }
 
 // proof is a number that has grown when the tool answered a request since.

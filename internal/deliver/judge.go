@@ -32,17 +32,7 @@ func (d *Delivery) judge(ctx context.Context, w *work, rest remains, werr error,
 	case "": // the call went well and some rows are not done
 		return d.again(ctx, w, rest, fault.New(fault.DestUnknownOutcome, "the tool said nothing about this row"), true)
 	case fault.ClassTransient, fault.ClassEnvironment:
-		up := d.circuit.proof() > proof // another request succeeded meanwhile: it is this batch, not the tool
-		if !up && w.quick < quickRetries {
-			w.quick++
-			return d.again(ctx, w, rest, f, false)
-		}
-		if !up {
-			if terr := d.circuit.trip(ctx, werr); terr != nil {
-				return nil, d.leave(ctx, w, rest, f), terr
-			}
-		}
-		return d.again(ctx, w, rest, f, true)
+		return d.passing(ctx, w, rest, f, werr, proof)
 	case fault.ClassThrottled:
 		if d.starved() {
 			return nil, d.leave(ctx, w, rest, f), werr
@@ -60,6 +50,37 @@ func (d *Delivery) judge(ctx context.Context, w *work, rest remains, werr error,
 	case fault.ClassHeld, fault.ClassSource, fault.ClassCancelled, fault.ClassBug:
 	}
 	return nil, d.leave(ctx, w, rest, f), werr
+}
+
+// passing decides about a failure that may go away. When another write succeeded since this work first failed, it is the work and
+// not the tool, and attempts count. Otherwise the tool is down until a write proves the contrary: a probe that succeeds is not
+// enough, and halving the work once gives a row that always fails the chance to be told from the tool.
+func (d *Delivery) passing(ctx context.Context, w *work, rest remains, f *fault.Error, werr error, proof int) ([]*work, bool, error) {
+	if w.failedAt == 0 {
+		w.failedAt = proof + 1
+	}
+	if d.circuit.proof() >= w.failedAt {
+		return d.again(ctx, w, rest, f, true)
+	}
+	if w.quick < quickRetries {
+		w.quick++
+		return d.again(ctx, w, rest, f, false)
+	}
+	err := d.circuit.trip(ctx, werr)
+	if err == nil && w.probed {
+		err = d.circuit.suspect(ctx, werr)
+	}
+	if err != nil {
+		return nil, d.leave(ctx, w, rest, f), err
+	}
+	if w.probed && !w.halved && w.batch.Len() > 1 && len(rest.retry)+len(rest.unknown) == w.batch.Len() && (d.repeatable(w.kind.op) || f.Landed == fault.LandedNo) {
+		n := w.batch.Len()
+		a, b := w.part(all(n)[:n/2]), w.part(all(n)[n/2:])
+		a.halved, b.halved = true, true
+		return []*work{a, b}, false, nil
+	}
+	w.probed = true
+	return d.again(ctx, w, rest, f, false)
 }
 
 // again sends rows once more where that is safe; attempts count only for failures while the tool is up.

@@ -54,6 +54,9 @@ type work struct {
 	deadline time.Time // of the intent, as it is on disk
 	attempts int       // sends that failed although the tool was up
 	quick    int       // retries made before the tool was suspected to be down
+	failedAt int       // circuit proof that would show the tool up after the first failure; 0 = has not failed
+	probed   bool      // failed again after a successful probe
+	halved   bool
 }
 
 func (d *Delivery) newWork(k batchKind) *work {
@@ -203,7 +206,9 @@ func (w *work) address(i int) []row.Value {
 
 // part gives some rows of the work as a work of its own, under the same intent.
 func (w *work) part(rows []int) *work {
-	p := &work{kind: w.kind, target: w.target, batch: w.batch.Pick(rows), rows: make([]pending, len(rows)), intent: w.intent, deadline: w.deadline, attempts: w.attempts}
+	p := &work{}
+	*p = *w
+	p.batch, p.rows = w.batch.Pick(rows), make([]pending, len(rows))
 	for i, r := range rows {
 		p.rows[i] = w.rows[r]
 	}
