@@ -47,8 +47,8 @@ type app struct {
 	sources      []connector.SourceConnector
 	destinations []connector.DestinationConnector
 
+	json             bool // fixed before the command starts
 	dir              string
-	json             bool
 	noColor, verbose bool
 }
 
@@ -66,6 +66,7 @@ func ticker(every time.Duration) (<-chan time.Time, func()) {
 
 // main runs the command beside the signals.
 func (a *app) main(args []string) int {
+	a.json = wantsJSON(args)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	done := make(chan int, 1)
@@ -78,9 +79,7 @@ func (a *app) main(args []string) int {
 		case <-a.signals:
 			if interrupted {
 				cancel()
-				a.stderr.line("interrupted twice: ending at once; the next run settles what is open")
-				a.stdout.shut()
-				a.stderr.shut()
+				a.endAtOnce()
 				return fault.ExitInterrupted
 			}
 			interrupted = true
@@ -94,9 +93,21 @@ func (a *app) main(args []string) int {
 	}
 }
 
+// endAtOnce says so and leaves the command behind, which writes no more.
+func (a *app) endAtOnce() {
+	f := fault.New(fault.Cancelled, "interrupted twice: ending at once").WithFix("the next run settles what is open")
+	a.stderr.line("%s; %s", f.Message, f.GetFix())
+	if a.json {
+		if err := writeJSON(a.stdout, problems{Error: f}); err != nil {
+			a.stderr.line("error: %v", err)
+		}
+	}
+	a.stdout.shut()
+	a.stderr.shut()
+}
+
 // execute runs the command and shows whatever goes wrong. It never lets a panic out.
 func (a *app) execute(ctx context.Context, args []string) (code int) {
-	a.json = wantsJSON(args)
 	defer func() {
 		if r := recover(); r != nil {
 			stack := string(debug.Stack())
@@ -122,16 +133,18 @@ func (a *app) execute(ctx context.Context, args []string) (code int) {
 }
 
 // wantsJSON looks for --json before flags are parsed, so that a wrong flag is answered in the form asked for.
-func wantsJSON(args []string) bool {
+func wantsJSON(args []string) (yes bool) {
 	for _, arg := range args {
 		switch arg {
 		case "--":
-			return false
+			return yes
 		case "--json", "--json=true":
-			return true
+			yes = true
+		case "--json=false":
+			yes = false
 		}
 	}
-	return false
+	return yes
 }
 
 // ended is a command that has shown its result and ends with this exit code.
@@ -190,7 +203,7 @@ A project is a folder with an upwell.yml. Start with ` + "`upwell init`" + `.`,
 	root.SetFlagErrorFunc(unknownFlag)
 	f := root.PersistentFlags()
 	f.StringVarP(&a.dir, "chdir", "C", ".", "project folder")
-	f.BoolVar(&a.json, "json", false, "print one JSON document")
+	f.Bool("json", false, "print one JSON document") // looked for by wantsJSON
 	f.BoolVar(&a.noColor, "no-color", false, "no colours (also: NO_COLOR in the environment)")
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "say more")
 	if err := root.MarkPersistentFlagDirname("chdir"); err != nil {
@@ -200,7 +213,7 @@ A project is a folder with an upwell.yml. Start with ` + "`upwell init`" + `.`,
 		id, title string
 		commands  []*cobra.Command
 	}{
-		{"start", "Start:", []*cobra.Command{a.initCommand(), a.checkCommand(), a.previewCommand(), a.testCommand()}},
+		{"start", "Start:", []*cobra.Command{a.initCommand(), a.demoCommand(), a.checkCommand(), a.previewCommand(), a.testCommand()}},
 		{"run", "Run:", []*cobra.Command{a.planCommand(), a.runCommand(), a.retryCommand(), a.undoCommand()}},
 		{"look", "Look:", []*cobra.Command{a.statusCommand(), a.runsCommand(), a.runLogCommand(), a.rejectsCommand(), a.explainCommand()}},
 		{"state", "State:", []*cobra.Command{a.doctorCommand(), a.resetCommand()}},

@@ -224,7 +224,7 @@ func (r *explainResult) errorText(p *printer) {
 	if e.Field != "" {
 		field = clean(e.Field) + ": "
 	}
-	p.line("  %s%s [%s]", field, clean(e.Message), e.Code)
+	p.line("  %s%s [%s]", field, clean(e.Message), clean(string(e.Code)))
 	if fix := e.GetFix(); fix != "" {
 		p.line("  fix: %s", clean(fix))
 	}

@@ -5,6 +5,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/upwelldata/upwell/internal/connector"
 )
 
@@ -35,4 +37,4 @@ var (
 )
 
 // Commands gives the command tree.
-var Commands = func() interface{} { return newApp(nil, nil, nil, nil).root() }
+func Commands() *cobra.Command { return newApp(nil, nil, nil, nil).root() }

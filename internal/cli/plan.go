@@ -40,7 +40,8 @@ type planDoc struct {
 	Invalid        []invalidDoc  `json:"invalid_samples,omitempty"`
 	Warnings       []string      `json:"warnings"`
 
-	sync *project.Sync
+	sync  *project.Sync
+	shown int // changes of a kind that the text shows
 }
 
 type sampleDoc struct {
@@ -59,7 +60,7 @@ type invalidDoc struct {
 func newPlanDoc(s *project.Sync, key []string, sum *plan.Summary) planDoc {
 	d := planDoc{
 		Sync: s.Name, RunMode: string(s.Mode), PlanHash: sum.Hash, MappingChanged: sum.Remapped, Counts: sum.Counts,
-		Guards: list(sum.Guards), Samples: []sampleDoc{}, Warnings: list(slices.Clone(sum.Warnings)), sync: s,
+		Guards: list(sum.Guards), Samples: []sampleDoc{}, Warnings: list(slices.Clone(sum.Warnings)), sync: s, shown: shownSamples,
 	}
 	samples := slices.Clone(sum.Samples)
 	slices.SortStableFunc(samples, func(x, y plan.Sample) int { return cmp.Or(cmp.Compare(x.Action, y.Action), compareKeys(x.Key, y.Key)) })
@@ -88,11 +89,12 @@ type planOptions struct {
 	out      string
 	exitCode bool
 	full     bool
+	changes  int
 	allow    []string
 }
 
 func (a *app) planCommand() *cobra.Command {
-	var o planOptions
+	o := planOptions{changes: shownSamples}
 	cmd := &cobra.Command{
 		Use:   "plan [SYNC...]",
 		Short: "Show what a run would do; sends nothing",
@@ -110,6 +112,7 @@ values of your records; it is made readable for you alone.`,
 	f.StringVar(&o.out, "out", "", "save the plan in this file")
 	f.BoolVar(&o.exitCode, "exit-code", false, "end with 10 where there are changes")
 	f.BoolVar(&o.full, "full", false, "plan to send everything again")
+	f.IntVar(&o.changes, "changes", o.changes, "show so many changes of each kind; the JSON document has up to 20")
 	allowFlag(cmd, &o.allow)
 	return cmd
 }
@@ -186,7 +189,7 @@ func (a *app) planAll(ctx context.Context, p *opened, syncs []*project.Sync, o p
 			continue
 		}
 		doc := newPlanDoc(s, res.Model.Key, res.Summary)
-		doc.Estimate, doc.Warnings = res.Estimate, list(res.Warnings)
+		doc.Estimate, doc.Warnings, doc.shown = res.Estimate, list(res.Warnings), o.changes
 		r.Plans = append(r.Plans, doc)
 		if o.out != "" {
 			r.saved = append(r.saved, res.Save(o.full))

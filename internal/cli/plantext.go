@@ -74,7 +74,7 @@ func (d *planDoc) samplesText(p *printer) {
 	}
 	for _, op := range []string{"add", "change", "remove"} {
 		for _, s := range d.Samples {
-			if s.Op != op || shown[op] >= shownSamples && !p.verbose {
+			if s.Op != op || shown[op] >= d.shown && !p.verbose {
 				continue
 			}
 			shown[op]++
@@ -110,7 +110,7 @@ func (d *planDoc) invalidText(p *printer) {
 			p.line("    and more")
 			return
 		}
-		p.line("    %s %s: %s [%s]", p.paint(yellow, "!"), bad.Key, clean(bad.Message), bad.Code)
+		p.line("    %s %s: %s [%s]", p.paint(yellow, "!"), bad.Key, clean(bad.Message), clean(string(bad.Code)))
 	}
 }
 
@@ -142,4 +142,9 @@ func seconds(s float64) string {
 	return strconv.FormatFloat(s/60, 'f', 0, 64) + " min"
 }
 
-func percent(share float64) string { return strconv.FormatFloat(100*share, 'g', 3, 64) + "%" }
+func percent(share float64) string {
+	if share < 0.0001 {
+		return "under 0.01%"
+	}
+	return strconv.FormatFloat(100*share, 'g', 3, 64) + "%"
+}

@@ -52,7 +52,7 @@ func (p *printer) fault(word string, f *fault.Error) {
 	if f.Where != nil && f.Where.File != "" {
 		place = f.Where.String() + ": "
 	}
-	p.line("%s%s: %s [%s]", place, p.paint(s, word), clean(f.Message), f.Code)
+	p.line("%s%s: %s [%s]", place, p.paint(s, word), clean(f.Message), clean(string(f.Code)))
 	if fix := f.GetFix(); fix != "" {
 		p.line("    fix: %s", clean(fix))
 	}

@@ -52,6 +52,9 @@ func (a *app) startProgress() *progress {
 
 // end stops showing; what was shown of ended syncs is taken away, because the result says it better.
 func (p *progress) end() {
+	if s := p.current.Load(); s != nil { // the command broke off
+		s.done("ended")
+	}
 	if p.bars != nil {
 		p.bars.Wait()
 		return
@@ -74,7 +77,7 @@ func (p *progress) sync(name string) *syncProgress {
 	s.say("reading")
 	p.current.Store(s)
 	if p.bars != nil {
-		s.bar = p.bars.MustAdd(1, nil, mpb.BarRemoveOnComplete(), mpb.PrependDecorators(decor.Any(func(decor.Statistics) string { return s.text() })))
+		s.bar = p.bars.MustAdd(0, nil, mpb.BarRemoveOnComplete(), mpb.PrependDecorators(decor.Any(func(decor.Statistics) string { return s.text() })))
 	}
 	return s
 }

@@ -205,7 +205,7 @@ func (r *rejectsResult) text(p *printer) {
 		if g.Field != "" {
 			field = " in " + clean(g.Field)
 		}
-		p.line("  %s %s: %s%s", number(g.Count), p.paint(statusStyle("partial"), g.Kind), g.Code, field)
+		p.line("  %s %s: %s%s", number(g.Count), p.paint(statusStyle("partial"), g.Kind), clean(string(g.Code)), field)
 		p.line("      says:  %s", clean(g.Message))
 		p.line("      key:   %s   first %s, last %s", g.SampleKey, distance(time.Time(g.FirstSeen), r.now), distance(time.Time(g.LastSeen), r.now))
 		if g.Fix != "" {

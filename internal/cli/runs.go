@@ -34,7 +34,7 @@ func (r *runsResult) text(p *printer) {
 		}
 		code := ""
 		if d.Error != nil {
-			code = string(d.Error.Code)
+			code = clean(string(d.Error.Code))
 		}
 		took := "-"
 		if to := time.Time(d.FinishedAt); !to.IsZero() {
@@ -233,6 +233,6 @@ func (r *runLogResult) text(p *printer) {
 			p.line("  and %s more; `%s rejects %s`", number(int64(len(r.Refused)-i)), p.upwell, r.Run.Sync)
 			break
 		}
-		p.line("  %s: %s [%s]", b.Key, clean(b.Message), b.Code)
+		p.line("  %s: %s [%s]", b.Key, clean(b.Message), clean(string(b.Code)))
 	}
 }

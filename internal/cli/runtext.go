@@ -55,7 +55,7 @@ func (d *runDoc) text(p *printer) {
 		if d.Status == run.Held || d.Status == run.Cancelled {
 			word = p.paint(yellow, string(d.Status))
 		}
-		p.line("  %s: %s [%s]", word, clean(d.Error.Message), d.Error.Code)
+		p.line("  %s: %s [%s]", word, clean(d.Error.Message), clean(string(d.Error.Code)))
 		if d.Error.Where != nil {
 			p.line("    at  %s", d.Error.Where)
 		}

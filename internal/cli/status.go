@@ -217,7 +217,7 @@ func (r *statusResult) text(p *printer) {
 			continue
 		}
 		p.blank()
-		p.line("%s: %s [%s]", p.paint(bold, s.Sync), clean(s.Problem.Message), s.Problem.Code)
+		p.line("%s: %s [%s]", p.paint(bold, s.Sync), clean(s.Problem.Message), clean(string(s.Problem.Code)))
 		if fix := s.Problem.GetFix(); fix != "" {
 			p.line("    fix: %s", clean(fix))
 		}

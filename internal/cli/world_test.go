@@ -222,6 +222,7 @@ func (w *world) golden(name, text string) {
 // hook is an endpoint that holds records and can refuse and stall.
 type hook struct {
 	url     string
+	close   func()
 	mu      sync.Mutex
 	records map[string]map[string]any
 	reject  map[string]string // key -> code
@@ -233,7 +234,7 @@ type hook struct {
 func newHook(t *testing.T) *hook {
 	h := &hook{records: map[string]map[string]any{}, reject: map[string]string{}, stalled: make(chan struct{}, 100)}
 	srv := httptest.NewServer(h)
-	h.url = srv.URL
+	h.url, h.close = srv.URL, srv.Close
 	t.Cleanup(srv.Close)
 	return h
 }
@@ -281,6 +282,16 @@ func (h *hook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(map[string]any{"results": results})
+}
+
+// release lets waiting writes go on.
+func (w *world) release() {
+	w.hook.set(func() {
+		if w.hook.stall != nil {
+			close(w.hook.stall)
+			w.hook.stall = nil
+		}
+	})
 }
 
 func (h *hook) set(change func()) {
