@@ -170,7 +170,7 @@ var registry = index([]Info{
 
 	{DestUnreachable, ClassTransient, ExitEnvironment, "The destination cannot be reached.", "The run waits and resumes by itself; check network and address if it stays down."},
 	{DestAuth, ClassAuth, ExitEnvironment, "The destination refused the credentials.", "Check them with `upwell check --connect`."},
-	{DestForbidden, ClassConfig, ExitFailed, "The destination user lacks a right.", "Grant the right named by the tool."},
+	{DestForbidden, ClassAuth, ExitEnvironment, "The destination user lacks a right.", "Grant the right named by the tool."},
 	{DestTransient, ClassTransient, ExitEnvironment, "The destination answered with a temporary error.", "The run retries by itself."},
 	{DestThrottled, ClassThrottled, ExitEnvironment, "The destination asked to slow down.", "The run waits by itself; lower `limits` if it shares the account."},
 	{DestQuota, ClassQuota, ExitEnvironment, "The destination's quota is used up.", "The run resumes when the quota resets."},

@@ -33,7 +33,7 @@ func Classify(status int, h http.Header, now time.Time) *fault.Error {
 	case status == http.StatusUnauthorized:
 		return of(fault.DestAuth).NotLanded()
 	case status == http.StatusForbidden:
-		return of(fault.DestForbidden).WithClass(fault.ClassAuth).NotLanded()
+		return of(fault.DestForbidden).NotLanded()
 	case status == http.StatusBadRequest, status == http.StatusConflict, status == http.StatusRequestEntityTooLarge, status == http.StatusUnprocessableEntity:
 		return of(fault.DestRefused).NotLanded()
 	case status == http.StatusTooEarly:

@@ -20,13 +20,9 @@ func guard(allowPrivate bool) func(context.Context, string, string, syscall.RawC
 		if network != "tcp4" && network != "tcp6" {
 			return fault.New(fault.DestAddressBlocked, "connecting by %s is not allowed", network).NotLanded()
 		}
-		if slices.Contains(otherPorts, ap.Port()) {
-			return fault.New(fault.DestAddressBlocked, "port %d belongs to a service that is not HTTP", ap.Port()).
-				WithFix("Set the tool's HTTP address.").NotLanded()
-		}
 		why := refuse(ap.Addr(), allowPrivate)
 		if why == "" {
-			return nil
+			return refusePort(ap.Port(), allowPrivate)
 		}
 		f := fault.New(fault.DestAddressBlocked, "the address %s is %s", ap.Addr(), why).NotLanded()
 		if allowPrivate {
@@ -34,6 +30,15 @@ func guard(allowPrivate bool) func(context.Context, string, string, syscall.RawC
 		}
 		return f
 	}
+}
+
+// refusePort keeps requests from services that could misread them. Whoever allows private addresses knows what listens there.
+func refusePort(port uint16, allowPrivate bool) error {
+	if allowPrivate || !slices.Contains(otherPorts, port) {
+		return nil
+	}
+	return fault.New(fault.DestAddressBlocked, "port %d belongs to a service that is not HTTP", port).
+		WithFix("Set the tool's HTTP address, or allow_private: true on the destination if that port is meant.").NotLanded()
 }
 
 // Ranges from the IANA special-purpose registries, https://www.iana.org/assignments/iana-ipv4-special-registry and

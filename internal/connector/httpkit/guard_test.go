@@ -109,10 +109,23 @@ func Test_what_allow_private_opens(t *testing.T) {
 }
 
 func Test_ports_of_other_services_are_refused(t *testing.T) {
-	for _, u := range []string{"http://127.0.0.1:22", "http://127.0.0.1:6379", "http://127.0.0.1:25"} {
-		_, err := client(t, Options{BaseURL: u}).Do(t.Context(), post)
-		wantFault(t, err, fault.DestAddressBlocked, fault.LandedNo)
+	for _, address := range []string{"93.184.216.34:22", "93.184.216.34:6379", "[2606:4700::1111]:25"} {
+		wantFault(t, guard(false)(t.Context(), "tcp4", address, nil), fault.DestAddressBlocked, fault.LandedNo)
 	}
+	if err := guard(false)(t.Context(), "tcp4", "93.184.216.34:8080", nil); err != nil {
+		t.Error(err)
+	}
+}
+
+func Test_any_port_is_tried_where_private_addresses_are_allowed(t *testing.T) {
+	_, err := client(t, Options{BaseURL: "http://127.0.0.1:1"}).Do(t.Context(), post) // nobody listens there
+	wantFault(t, err, fault.DestUnreachable, fault.LandedNo)
+	for _, address := range []string{"127.0.0.1:6379", "93.184.216.34:25"} {
+		if err := guard(true)(t.Context(), "tcp4", address, nil); err != nil {
+			t.Error(err)
+		}
+	}
+	wantFault(t, guard(true)(t.Context(), "tcp4", "169.254.169.254:80", nil), fault.DestAddressBlocked, fault.LandedNo)
 }
 
 func Test_an_address_is_checked_before_use(t *testing.T) {

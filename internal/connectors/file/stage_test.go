@@ -276,7 +276,7 @@ func Test_memory_does_not_grow_with_the_file(t *testing.T) {
 func Test_a_full_or_closed_folder_is_told_apart(t *testing.T) {
 	if os.Geteuid() == 0 {
 		t.Log("root may write everywhere: the rights are checked as far as the classes go")
-		if f := explain(os.ErrPermission, "x"); f.Code != fault.DestForbidden || f.GetClass() != fault.ClassConfig {
+		if f := explain(os.ErrPermission, "x"); f.Code != fault.DestForbidden || f.GetClass() != fault.ClassAuth {
 			t.Errorf("%+v", f)
 		}
 		return

@@ -163,7 +163,7 @@ func Test_refusals_of_the_whole_write_stop_the_run(t *testing.T) {
 	poor := openDest(t, replace(host, "user", role)...)
 	rich := openDest(t, host...)
 	_, err := upsert.write(t, poor, vals(num(1), null, null, null))
-	f := failure(t, err, fault.DestForbidden, fault.ClassConfig, fault.LandedNo)
+	f := failure(t, err, fault.DestForbidden, fault.ClassAuth, fault.LandedNo)
 	if want := `Grant the right: GRANT SELECT, INSERT, UPDATE, DELETE ON TABLE "accounts" TO ` + ident(role) + `;`; f.Fix != want {
 		t.Error(f.Fix)
 	}

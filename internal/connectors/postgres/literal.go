@@ -95,6 +95,16 @@ func (s *slot) elementText(raw json.RawMessage) (string, *refusal) {
 
 func (s *slot) elementString(text string, no *refusal) (string, *refusal) {
 	zoned := strings.HasSuffix(text, "Z") || strings.LastIndexAny(text, "+-") > 10
+	switch s.kind { //nolint:exhaustive // the server would round these
+	case row.Instant, row.Timestamp, row.Time, row.Interval:
+		if v, err := row.ParseText(s.kind, text); err == nil {
+			if _, no := s.append(nil, v); no != nil {
+				return "", no
+			}
+		} else if s.kind != row.Interval && strings.Contains(text, ".") {
+			return "", no
+		}
+	}
 	switch s.kind { //nolint:exhaustive // the rest is refused
 	case row.Text:
 		if s.chosen == nil {

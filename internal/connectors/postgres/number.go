@@ -124,6 +124,45 @@ func (s *slot) appendNumeric(b []byte, v row.Value) ([]byte, *refusal) {
 	return appendNumericDigits(b, neg, whole, frac, frac[:used]), nil
 }
 
+// keepsFraction reports whether the column's digits of a second hold a time of so many microseconds. PostgreSQL would round to
+// timestamp(3), time(0) and the like without a word.
+func (s *slot) keepsFraction(us int64) bool { return s.mod < 0 || s.mod > 6 || us%powersOfTen[6-s.mod] == 0 }
+
+var powersOfTen = [...]int64{1, 10, 100, 1_000, 10_000, 100_000, 1_000_000}
+
+// keepsInterval is keepsFraction for intervals, whose modifier holds the fields (interval year to month) above the digits of the
+// second; what the fields do not name is dropped by the server.
+// https://github.com/postgres/postgres/blob/REL_15_STABLE/src/backend/utils/adt/timestamp.c (AdjustIntervalForTypmod)
+func (s *slot) keepsInterval(iv interval) bool {
+	if s.mod < 0 {
+		return true
+	}
+	if digits := s.mod & 0xFFFF; digits < 6 && iv.micros%powersOfTen[6-digits] != 0 {
+		return false
+	}
+	const year, month, day, hour, minute, second = 1 << 2, 1 << 1, 1 << 3, 1 << 10, 1 << 11, 1 << 12
+	switch fields := s.mod >> 16 & 0x7FFF; {
+	case fields&second != 0: // also when none are named: then all bits are set
+		return true
+	case fields&minute != 0:
+		return iv.micros%60_000_000 == 0
+	case fields&hour != 0:
+		return iv.micros%3_600_000_000 == 0
+	case fields&day != 0:
+		return iv.micros == 0
+	case fields&month != 0:
+		return iv.micros == 0 && iv.days == 0
+	case fields&year != 0:
+		return iv.micros == 0 && iv.days == 0 && iv.months%12 == 0
+	}
+	return true
+}
+
+// rounded refuses a time that is finer than the column.
+func (s *slot) rounded(v row.Value) *refusal {
+	return &refusal{fault.ValueType, fmt.Sprintf("%s %s is finer than the column's %s keeps; nothing is rounded silently", v.Kind(), excerpt(v.String()), s.typ.name)}
+}
+
 func leadingZeros(b []byte) int {
 	return len(b) - len(strings.TrimLeft(string(b), "0"))
 }

@@ -175,6 +175,9 @@ func (s *slot) appendBinary(b []byte, v row.Value) ([]byte, *refusal) {
 		}
 	case formTime:
 		if k == row.Time && v.Int()%1000 == 0 {
+			if !s.keepsFraction(v.Int() / 1000) {
+				return b, s.rounded(v)
+			}
 			return be.AppendUint64(b, uint64(v.Int()/1000)), nil
 		}
 	case formTimestamp:
@@ -182,6 +185,9 @@ func (s *slot) appendBinary(b []byte, v row.Value) ([]byte, *refusal) {
 			return be.AppendUint64(b, uint64((v.Int()-daysTo2000)*microsPerDay)), nil
 		}
 		if us, ok := micros(v); ok && k == row.Timestamp {
+			if !s.keepsFraction(us) {
+				return b, s.rounded(v)
+			}
 			return be.AppendUint64(b, uint64(us)), nil
 		}
 		if k == row.Instant {
@@ -189,6 +195,9 @@ func (s *slot) appendBinary(b []byte, v row.Value) ([]byte, *refusal) {
 		}
 	case formTimestamptz:
 		if us, ok := micros(v); ok && k == row.Instant {
+			if !s.keepsFraction(us) {
+				return b, s.rounded(v)
+			}
 			return be.AppendUint64(b, uint64(us)), nil
 		}
 		if k == row.Timestamp || k == row.Date {
@@ -197,6 +206,9 @@ func (s *slot) appendBinary(b []byte, v row.Value) ([]byte, *refusal) {
 	case formInterval:
 		if k == row.Interval {
 			if iv, ok := parseInterval(v.Str()); ok {
+				if !s.keepsInterval(iv) {
+					return b, s.rounded(v)
+				}
 				b = be.AppendUint64(b, uint64(iv.micros))
 				b = be.AppendUint32(b, uint32(iv.days))
 				return be.AppendUint32(b, uint32(iv.months)), nil

@@ -218,7 +218,7 @@ func (d *destination) apply(ctx context.Context, c *pgconn.PgConn, g *group) err
 	}
 	if err := b.run(ctx, 0, int64(len(g.rows))); err != nil {
 		f := destFault(ctx, d.dialer, err, "writing to "+g.table.quoted()).NotLanded()
-		if f.GetClass() == fault.ClassConfig {
+		if f.GetClass() == fault.ClassConfig || f.Code == fault.DestForbidden {
 			d.tables.Clear() // the table may have changed under us
 		}
 		return f
