@@ -64,13 +64,35 @@ func Open(ctx context.Context, p *project.Project, choice Choice) (*State, error
 	if s.lock, err = take(dir); err != nil {
 		return nil, err
 	}
-	if err := s.identify(p.Dir, id); err != nil {
-		return nil, errors.Join(err, s.lock.Close())
-	}
 	if s.Store, err = sqlite.Open(ctx, dir); err != nil {
 		return nil, errors.Join(err, s.lock.Close())
 	}
+	if choice != Ask && id == "" {
+		err = s.begin(ctx, p, choice)
+	}
+	if err == nil { // last: a process that dies before it has decided nothing
+		err = s.identify(p.Dir, id)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
 	return s, nil
+}
+
+// begin notes for every sync what was chosen. Removals stay off until one full run has completed: what was in the tool before is
+// not known any more.
+func (s *State) begin(ctx context.Context, p *project.Project, choice Choice) error {
+	for name := range p.Syncs {
+		st, err := s.Store.SyncState(ctx, name)
+		if err != nil {
+			return err
+		}
+		st.AdoptNext, st.RemovalsHeld = choice == Adopt, true
+		if err := s.Store.SetSyncState(ctx, name, st); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Read opens the folder for reading, beside a process that writes. It changes no byte.
@@ -188,7 +210,7 @@ func writeAt(f *os.File, s string) error {
 func (s *State) identify(projectDir, id string) error {
 	if id == "" {
 		id = ulid.Make().String()
-		if err := os.WriteFile(idPath(s.Dir), fmt.Appendf(nil, "%s layout=%d\n", id, layout), 0o600); err != nil {
+		if err := replace(idPath(s.Dir), fmt.Appendf(nil, "%s layout=%d\n", id, layout), 0o600); err != nil {
 			return fault.Wrap(diskCode(err), err, "writing %s", idPath(s.Dir))
 		}
 	}
@@ -200,7 +222,7 @@ func (s *State) identify(projectDir, id string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(lockPath(projectDir), append(b, '\n'), 0o644); err != nil { //nolint:gosec // belongs under version control
+	if err := replace(lockPath(projectDir), append(b, '\n'), 0o644); err != nil { // belongs under version control
 		return fault.Wrap(diskCode(err), err, "writing %s", lockPath(projectDir))
 	}
 	return nil
@@ -209,6 +231,24 @@ func (s *State) identify(projectDir, id string) error {
 // probeBytes is the largest probe index that is mapped and probed at random (about 15 million rows); beyond it the comparison
 // merges sorted runs, so that memory stays bounded whatever the model's size.
 const probeBytes = 256 << 20
+
+// replace writes a file in one step: a process that dies leaves the old one or the new one.
+func replace(path string, b []byte, mode os.FileMode) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(f.Name()))
+		}
+	}()
+	_, err = f.Write(b)
+	if err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
 
 // Ledger gives the home of a sync's ledger.
 func (s *State) Ledger(sync string) ledger.Home {
