@@ -38,18 +38,18 @@ func TestMain(m *testing.M) {
 
 // report is what a child says of its run.
 type report struct {
-	Record *run.Record  `json:"record"`
-	Error  *fault.Error `json:"-"`
-	Code   string       `json:"code"`
-	Text   string       `json:"text"`
+	Record *run.Record `json:"record"`
+	Code   string      `json:"code"`
+	Text   string      `json:"text"`
 }
 
 // child runs the project's sync once, as `upwell run` does.
 func child(dir string) int {
-	rec, err := runSync(context.Background(), dir, nil)
-	out := report{Record: rec}
-	if err != nil {
-		out.Code, out.Text = string(fault.As(err).Code), err.Error()
+	out := report{}
+	if how := os.Getenv(mountVar); how != "" {
+		out = confined(dir, how)
+	} else {
+		out = once(dir)
 	}
 	b, merr := json.Marshal(out)
 	if merr != nil {
@@ -57,10 +57,19 @@ func child(dir string) int {
 		return 1
 	}
 	fmt.Println(string(b))
-	if err != nil || rec.Status == run.Failed {
+	if out.Code != "" || out.Record.Status == run.Failed {
 		return 1
 	}
 	return 0
+}
+
+func once(dir string) report {
+	rec, err := runSync(context.Background(), dir, nil)
+	out := report{Record: rec}
+	if err != nil {
+		out.Code, out.Text = string(fault.As(err).Code), err.Error()
+	}
+	return out
 }
 
 // connectors are those of the proofs, by type.
