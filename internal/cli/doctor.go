@@ -81,6 +81,9 @@ everything again. Removals stay off until one full run has completed.`,
 		Example: "  upwell doctor\n  upwell doctor --dry-run --json\n  upwell doctor --rebuild",
 		Args:    between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.adopt && o.rebuild {
+				return fault.New(fault.UsageUnknown, "--adopt and --rebuild do not go together").WithFix("choose one of the two")
+			}
 			p, err := a.load()
 			if err != nil {
 				return err
@@ -96,7 +99,6 @@ everything again. Removals stay off until one full run has completed.`,
 	f.BoolVar(&o.rebuild, "rebuild", false, "state is gone: deliver everything again")
 	f.BoolVar(&o.dryRun, "dry-run", false, "only look")
 	f.BoolVar(&o.yes, "yes", false, "do not ask before a repair that gives something up")
-	cmd.MarkFlagsMutuallyExclusive("adopt", "rebuild")
 	return cmd
 }
 
