@@ -126,7 +126,9 @@ func (s *slot) appendNumeric(b []byte, v row.Value) ([]byte, *refusal) {
 
 // keepsFraction reports whether the column's digits of a second hold a time of so many microseconds. PostgreSQL would round to
 // timestamp(3), time(0) and the like without a word.
-func (s *slot) keepsFraction(us int64) bool { return s.mod < 0 || s.mod > 6 || us%powersOfTen[6-s.mod] == 0 }
+func (s *slot) keepsFraction(us int64) bool {
+	return s.mod < 0 || s.mod > 6 || us%powersOfTen[6-s.mod] == 0
+}
 
 var powersOfTen = [...]int64{1, 10, 100, 1_000, 10_000, 100_000, 1_000_000}
 
