@@ -105,6 +105,8 @@ func (c *column) value(v driver.Value) (row.Value, error) {
 			if v == 0 || v == 1 {
 				return row.BoolValue(v == 1), nil
 			}
+		case row.JSON: // JSON has the affinity NUMERIC: SQLite keeps a document that is a number as one
+			return row.StringKind(row.JSON, strconv.FormatInt(v, 10)), nil
 		}
 		return row.Value{}, c.refuse(fmt.Sprintf("the integer %d", v))
 	case float64:
@@ -113,6 +115,8 @@ func (c *column) value(v driver.Value) (row.Value, error) {
 			return row.FloatValue(v), nil
 		case c.kind == row.Decimal && !math.IsInf(v, 0) && !math.IsNaN(v):
 			return row.DecimalValue(strconv.FormatFloat(v, 'f', -1, 64)), nil
+		case c.kind == row.JSON && !math.IsInf(v, 0) && !math.IsNaN(v):
+			return row.StringKind(row.JSON, row.FloatValue(v).String()), nil
 		}
 		return row.Value{}, c.refuse("a real number")
 	case string:

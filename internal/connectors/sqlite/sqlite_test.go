@@ -94,6 +94,11 @@ func Test_declared_types_carry_their_values_exactly(t *testing.T) {
 		{"TIMESTAMP WITH TIME ZONE", "'2024-03-31T02:30:00+02:00'", row.InstantValue(1711845000, 0)},
 		{"TIME", "'23:59:59'", row.TimeValue(86399e9)},
 		{"JSON", `'{"a":1.50}'`, row.StringKind(row.JSON, `{"a":1.50}`)},
+		{"JSON", `'42'`, row.StringKind(row.JSON, `42`)},
+		{"JSON", `'9007199254740993'`, row.StringKind(row.JSON, `9007199254740993`)},
+		{"JSON", `'-1.5'`, row.StringKind(row.JSON, `-1.5`)},
+		{"JSON", `'1e300'`, row.StringKind(row.JSON, `1e+300`)},
+		{"JSON", `'"42"'`, row.StringKind(row.JSON, `"42"`)},
 		{"UUID", "'F81D4FAE-7dec-11d0-a765-00a0c91e6bf6'", row.StringKind(row.UUID, "f81d4fae-7dec-11d0-a765-00a0c91e6bf6")},
 	} {
 		t.Run(c.declared, func(t *testing.T) {
