@@ -101,7 +101,7 @@ func Test_declared_types_carry_their_values_exactly(t *testing.T) {
 		{"JSON", `'"42"'`, row.StringKind(row.JSON, `"42"`)},
 		{"UUID", "'F81D4FAE-7dec-11d0-a765-00a0c91e6bf6'", row.StringKind(row.UUID, "f81d4fae-7dec-11d0-a765-00a0c91e6bf6")},
 	} {
-		t.Run(c.declared, func(t *testing.T) {
+		t.Run(c.declared+" "+c.want.String(), func(t *testing.T) {
 			src, _ := start(t, "CREATE TABLE t (id INTEGER, v "+c.declared+")", "INSERT INTO t VALUES (1, NULL), (2, "+c.literal+")")
 			q := connector.Query{SQL: "SELECT v FROM t ORDER BY id;"}
 			kinds, rows, err := readAll(t.Context(), src, q)
