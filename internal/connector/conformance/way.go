@@ -3,6 +3,7 @@ package conformance
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -184,18 +185,19 @@ func cut(out http.ResponseWriter) {
 	_ = conn.Close() //nolint:errcheck // cut
 }
 
-// bomb is a small gzip body of so many bytes.
-func bomb(size int) []byte {
+// bomb is a small gzip body of swellsTo bytes.
+var bomb = sync.OnceValue(func() []byte {
 	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
-	block := bytes.Repeat([]byte(" "), 1<<16)
-	for n := 0; n < size; n += len(block) {
-		if _, err := z.Write(block); err != nil {
-			panic(err)
-		}
+	z, err := gzip.NewWriterLevel(&b, gzip.BestSpeed)
+	if err != nil {
+		panic(err)
 	}
-	if err := z.Close(); err != nil {
+	block := bytes.Repeat([]byte(" "), 1<<20)
+	for n := 0; n < swellsTo && err == nil; n += len(block) {
+		_, err = z.Write(block)
+	}
+	if err = errors.Join(err, z.Close()); err != nil {
 		panic(err)
 	}
 	return b.Bytes()
-}
+})

@@ -176,12 +176,12 @@ func (s *stand) rewritten(change func([]byte) []byte) (*connector.Outcomes, erro
 
 // swellsTo is what the body unpacks to, and swellsIn how much may be allocated on the way.
 const (
-	swellsTo = 256 << 20
-	swellsIn = 96 << 20
+	swellsTo = 128 << 20
+	swellsIn = 64 << 20
 )
 
 func swells(s *stand) {
-	body := bomb(swellsTo)
+	body := bomb()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	s.storm(weather{status: 200, header: map[string]string{"Content-Type": "application/json", "Content-Encoding": "gzip"}, body: body}, fault.LandedMaybe, fault.ClassTransient)
