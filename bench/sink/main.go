@@ -2,6 +2,7 @@
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"io"
@@ -14,7 +15,8 @@ import (
 func main() {
 	delay := flag.Duration("delay", 20*time.Millisecond, "time to answer")
 	flag.Parse()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	var lc net.ListenConfig
+	l, err := lc.Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -25,7 +27,11 @@ func main() {
 			w.WriteHeader(http.StatusBadRequest)
 			return
 		}
-		time.Sleep(*delay)
+		select {
+		case <-time.After(*delay):
+		case <-r.Context().Done():
+			return
+		}
 		w.Header().Set("Content-Type", "application/json")
 		if _, err := io.WriteString(w, `{"ok":true}`); err != nil {
 			fmt.Fprintln(os.Stderr, err)
