@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/upwelldata/upwell/internal/connector"
+	"github.com/upwelldata/upwell/internal/failpoint"
 	"github.com/upwelldata/upwell/internal/fault"
 	"github.com/upwelldata/upwell/internal/ledger"
 )
@@ -41,6 +42,7 @@ func (d *Delivery) process(ctx context.Context, w *work) error {
 	}
 	open, err := d.attempt(ctx, w)
 	if !open {
+		failpoint.Hit(failpoint.Settled)
 		if serr := d.Journal.Settle(ctx, w.intent); err == nil {
 			err = serr
 		}
@@ -60,8 +62,9 @@ func (d *Delivery) intend(ctx context.Context, w *work) error {
 	if err != nil {
 		return err
 	}
+	failpoint.Hit(failpoint.Intended)
 	w.intent, w.deadline = id, in.Deadline
-	w.identify(d.Sync.Name, d.Generation)
+	w.identify(d)
 	return nil
 }
 
@@ -157,7 +160,7 @@ func (d *Delivery) atNewPlace(w *work, rows []int) *work {
 		r.ack.Op = op
 		p.rows = append(p.rows, r)
 	}
-	p.identify(d.Sync.Name, d.Generation)
+	p.identify(d)
 	return p
 }
 
@@ -180,6 +183,7 @@ func (d *Delivery) write(ctx context.Context, w *work, out *connector.Outcomes) 
 		defer func() { d.Gate.Leave(group, feedback(err, time.Since(begun))) }()
 	}
 	err = d.Dest.Write(ctx, w.target, w.batch, out)
+	failpoint.Hit(failpoint.Answered)
 	if out.Extra() > 0 {
 		out.Clear()
 		if err == nil {

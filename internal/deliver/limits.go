@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/upwelldata/upwell/internal/connector"
+	"github.com/upwelldata/upwell/internal/failpoint"
 	"github.com/upwelldata/upwell/internal/fault"
 )
 
@@ -143,6 +144,7 @@ func (l *Limiter) Enter(ctx context.Context, group connector.Group) error {
 				l.Leave(group, connector.Feedback{})
 				return err
 			}
+			failpoint.Hit(failpoint.Departing)
 			return nil
 		}
 		wake := l.waiters

@@ -316,7 +316,7 @@ func (d *Delivery) stagedID(it *plan.Item) string {
 	}
 	w := &work{kind: kindOf(it), batch: row.NewBatch(nil, nil, 1), rows: make([]pending, 1)}
 	w.batch.Add(row.Meta{Key: it.Key}, nil, nil)
-	w.identify(d.Sync.Name, d.Generation)
+	w.identify(d)
 	return w.batch.Meta(0).IdempotencyKey
 }
 

@@ -230,7 +230,7 @@ func (w *work) result(i int, r connector.Result) (ledger.Ack, *Refusal) {
 	case connector.Delivered, connector.Skipped:
 		return p.accepted(w.kind.op, r), nil
 	case connector.Rejected:
-		return p.ack, p.refusal(w, i, r, p.maybe) // refused now, but an earlier attempt may have landed
+		return p.ack, p.refusal(w, i, r, p.maybe || p.reopened) // refused now, but an earlier request may have landed
 	case connector.Unknown, connector.Retry, connector.NotAttempted:
 	}
 	return p.ack, p.refusal(w, i, r, true)
@@ -286,14 +286,15 @@ func (p *pending) refusal(w *work, i int, r connector.Result, unknown bool) *Ref
 
 // identify gives each row its idempotency key: for events one per key for ever, otherwise one per write, so that A -> B -> A is
 // three writes and a repeated request of one write is one.
-func (w *work) identify(sync string, generation uint64) {
+func (w *work) identify(d *Delivery) {
 	for i := range w.rows {
 		m := w.batch.Meta(i)
-		b := append([]byte(sync), 0)
+		b := append([]byte(d.Sync.Name), 0)
 		b = append(b, m.Key...)
 		if w.kind.op != connector.OpAppend {
 			b = append(b, 0)
-			b = strconv.AppendUint(b, generation, 10)
+			b = append(b, d.RunID...) // intents are counted anew when state was lost; runs are not
+			b = strconv.AppendUint(b, d.Generation, 10)
 			b = append(b, w.kind.op...)
 			b = strconv.AppendInt(b, w.intent, 10)
 		}

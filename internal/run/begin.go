@@ -8,6 +8,7 @@ import (
 
 	"github.com/upwelldata/upwell/internal/connector"
 	"github.com/upwelldata/upwell/internal/deliver"
+	"github.com/upwelldata/upwell/internal/failpoint"
 	"github.com/upwelldata/upwell/internal/fault"
 	"github.com/upwelldata/upwell/internal/ledger"
 	"github.com/upwelldata/upwell/internal/plan"
@@ -23,6 +24,7 @@ func (x *execution) begin(ctx context.Context, e *Engine, s *project.Sync) (err 
 	if err := e.adopt(ctx, s.Name, x.session.Snapshot()); err != nil {
 		return err
 	}
+	failpoint.Hit(failpoint.Adopted)
 	if x.prepared, err = x.prepareWith(ctx, e, s, x.session.Snapshot()); err != nil {
 		return err
 	}
@@ -65,13 +67,10 @@ func (x *execution) resumeJobs(ctx context.Context) error {
 	if err := deliver.New(o).Resume(ctx, jobs); err != nil {
 		return err
 	}
-	if err := x.session.Publish(ctx, x.publication(false)); err != nil {
-		return err
-	}
-	if err := x.session.Close(); err != nil {
-		return err
-	}
-	if x.session, err = x.home.Begin(ctx, x.rec.ID); err != nil {
+	m := x.meta // the jobs are of the key, match and mapping the ledger has, whatever the project says by now
+	if err := x.republish(ctx, ledger.Publication{
+		KeyColumns: m.KeyColumns, KeyKinds: m.KeyKinds, MatchFields: m.MatchFields, Mapping: m.Mapping, Complete: m.Complete, NullKeys: m.NullKeys,
+	}); err != nil {
 		return err
 	}
 	x.snap = x.session.Snapshot()
@@ -117,15 +116,33 @@ func passing(f *fault.Error) bool {
 	return c == fault.ClassTransient || c == fault.ClassThrottled
 }
 
-// startGeneration empties the ledger when the key or the match changed: only now, when the read is complete and judged.
+// startGeneration empties the ledger when the key or the match changed: only now, when the read is complete and judged. A new
+// ledger is given its key before the first acknowledgement: should this run die, the next one must know what its keys are.
 func (x *execution) startGeneration(ctx context.Context) error {
-	if !x.renewed {
+	if x.renewed {
+		if err := x.session.Close(); err != nil {
+			return err
+		}
+		if err := x.home.Reset(ctx); err != nil {
+			return err
+		}
+		var err error
+		if x.session, err = x.home.Begin(ctx, x.rec.ID); err != nil {
+			return err
+		}
+	}
+	if !x.renewed && len(x.meta.KeyColumns) > 0 {
 		return nil
 	}
-	if err := x.session.Close(); err != nil {
+	return x.republish(ctx, ledger.Publication{KeyColumns: x.model.Key, KeyKinds: x.mapping.KeyKinds(), MatchFields: x.mapping.MatchFields()})
+}
+
+// republish publishes what there is and goes on writing.
+func (x *execution) republish(ctx context.Context, p ledger.Publication) error {
+	if err := x.session.Publish(ctx, p); err != nil {
 		return err
 	}
-	if err := x.home.Reset(ctx); err != nil {
+	if err := x.session.Close(); err != nil {
 		return err
 	}
 	var err error

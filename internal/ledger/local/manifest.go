@@ -11,6 +11,7 @@ import (
 
 	"github.com/zeebo/xxh3"
 
+	"github.com/upwelldata/upwell/internal/failpoint"
 	"github.com/upwelldata/upwell/internal/fault"
 	"github.com/upwelldata/upwell/internal/ledger"
 	"github.com/upwelldata/upwell/internal/row"
@@ -215,8 +216,10 @@ func (m *manifest) publish(d disk, dir string) error {
 	if err := d.syncDir(dir); err != nil {
 		return unusable(err, "syncing the ledger folder")
 	}
+	failpoint.Hit(failpoint.Publishing)
 	if err := replaceSealed(d, filepath.Join(dir, manifestName), m); err != nil {
 		return err
 	}
+	failpoint.Hit(failpoint.Published)
 	return replaceSealed(d, filepath.Join(dir, backupName), m)
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/upwelldata/upwell/internal/failpoint"
 	"github.com/upwelldata/upwell/internal/fault"
 	"github.com/upwelldata/upwell/internal/ledger"
 )
@@ -213,12 +214,14 @@ func (s *session) commit(group uint64) error {
 		s.queue, s.spare = s.spare[:0], nil
 		s.group++
 		s.mu.Unlock()
+		failpoint.Hit(failpoint.AckBuffered)
 		err := l.append(s.h.opts.disk, s.h.dir, records)
 		s.mu.Lock()
 		s.leading, s.spare = false, records[:0]
 		if err != nil {
 			return s.die(err)
 		}
+		failpoint.Hit(failpoint.AckDurable)
 		s.stored = now + 1
 		s.done.Broadcast()
 	}
