@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -113,7 +112,7 @@ func (d *good) call(ctx context.Context, method, path string, in, out any) error
 	}
 	err = d.http.JSON(res, out)
 	if d.bug == "forgives JSON that ends too early" && err != nil && len(res.Body) > 0 {
-		return json.Unmarshal(append(bytes.TrimSpace(res.Body), "]}"[:2-strings.Count(string(res.Body[len(res.Body)-2:]), "]")]...), out)
+		return json.Unmarshal(append(bytes.TrimSpace(res.Body), '}'), out)
 	}
 	return err
 }

@@ -132,7 +132,7 @@ func (s spoiled) Read(ctx context.Context, q connector.Query) iter.Seq2[arrow.Re
 				return
 			}
 			if s.bug == "carries decimals through floats" {
-				b = throughFloats(b)
+				b = rebuilt(b, throughFloat)
 			}
 			if !yield(b, nil) {
 				return
@@ -198,8 +198,7 @@ func (s spoiled) hoard(ctx context.Context, q connector.Query, yield func(arrow.
 			yield(nil, err)
 			return
 		}
-		b.Retain()
-		all = append(all, b)
+		all = append(all, rebuilt(b, unchanged))
 	}
 	for _, b := range all {
 		if !yield(b, nil) {
@@ -208,27 +207,32 @@ func (s spoiled) hoard(ctx context.Context, q connector.Query, yield func(arrow.
 	}
 }
 
-// throughFloats rebuilds a batch with its decimals as floats would have them.
-func throughFloats(b arrow.RecordBatch) arrow.RecordBatch {
+// rebuilt copies a batch, each value changed.
+func rebuilt(b arrow.RecordBatch, change func(row.Value) row.Value) arrow.RecordBatch {
 	out := row.NewBuilder(b.Schema())
 	for i := range int(b.NumRows()) {
 		var vals []row.Value
 		for j, f := range b.Schema().Fields() {
 			k, err := row.KindOf(f)
 			if err != nil {
-				return b
+				panic(err)
 			}
-			v := row.At(b.Column(j), k, i)
-			if k == row.Decimal && !v.IsNull() {
-				v = row.DecimalValue(fmt.Sprint(mustFloat(v.String())))
-			}
-			vals = append(vals, v)
+			vals = append(vals, change(row.At(b.Column(j), k, i)))
 		}
-		if out.Append(vals...) != nil {
-			return b
+		if err := out.Append(vals...); err != nil {
+			panic(err)
 		}
 	}
 	return out.Batch()
+}
+
+func unchanged(v row.Value) row.Value { return v }
+
+func throughFloat(v row.Value) row.Value {
+	if v.Kind() != row.Decimal {
+		return v
+	}
+	return row.DecimalValue(fmt.Sprint(mustFloat(v.String())))
 }
 
 func mustFloat(s string) float64 {
