@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"os"
@@ -15,20 +14,21 @@ import (
 
 type demoResult struct{ *demo.Result }
 
-func (*demoResult) text(*printer) {} // the demo has told it already
+// text says nothing: the demo has told everything while it went on.
+func (demoResult) text(*printer) {}
 
 func (a *app) demoCommand() *cobra.Command {
 	o := demo.Options{Rows: 2000, Seed: 1, Program: program()}
-	once := false
+	var once bool
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "Show the program at work, on generated data and stand-ins of tools",
-		Long: `Makes a demo project: the warehouse of a software company in DuckDB, a health score per account in SQL, a stand-in of Salesforce, a
-product database and a webhook. Runs it, changes some data, runs it again and shows that only the changes go out; then the CRM refuses a record.
-It needs no account and no network. The project stays, to look at it.
+		Short: "Show it at work, with a generated warehouse and stand-ins of tools",
+		Long: `Generates the warehouse of a software company in DuckDB with a health score per account, starts local stand-ins of the tools it is synced
+to, and calls the real commands: a first run, a second one after some data changed, which sends the changes only, and a record that the CRM
+refuses. It needs no account, and nothing leaves this machine. The project stays in its folder.
 
-The product database is a PostgreSQL server if UPWELL_DEMO_POSTGRES names one, or if PGHOST names one on this machine; else it is a file.`,
-		Example: "  upwell demo\n  upwell demo --rows 20000 --seed 7 --dir my-demo",
+The product database is a PostgreSQL server if UPWELL_DEMO_POSTGRES names one, or PGHOST one on this machine; else it is a file.`,
+		Example: "  upwell demo\n  upwell demo --rows 50000 --dir my-demo --once",
 		Args:    between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.Out, o.Upwell = a.stdout, a.again
@@ -36,39 +36,39 @@ The product database is a PostgreSQL server if UPWELL_DEMO_POSTGRES names one, o
 				o.Out = a.stderr
 			}
 			r, err := demo.Run(cmd.Context(), o)
-			if err != nil || !a.json {
+			if err != nil {
 				return err
 			}
-			return a.show(&demoResult{r})
+			return a.show(demoResult{r})
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.Dir, "dir", "", "a new folder for the project (default: a temporary one)")
-	f.IntVar(&o.Rows, "rows", o.Rows, "accounts in the warehouse")
-	f.Uint64Var(&o.Seed, "seed", o.Seed, "another seed makes another company")
-	f.BoolVar(&once, "once", false, "end after the last step, whatever could be served")
+	f.IntVar(&o.Rows, "rows", o.Rows, "how many accounts the company has")
+	f.Uint64Var(&o.Seed, "seed", o.Seed, "the same seed generates the same company")
+	f.BoolVar(&once, "once", false, "end when everything was shown")
 	return cmd
 }
 
-// program gives how this program was called, for hints that can be copied.
-func program() string {
-	if name := os.Args[0]; strings.HasPrefix(filepath.Base(name), "upwell") {
-		return name
-	}
-	return "upwell"
-}
-
-// again runs another command in this process. An end of ctx reaches it as an interrupt, so that it ends in good order.
+// again runs another command within this one. The end of ctx reaches it as a first interrupt, so that it ends in good order.
 func (a *app) again(ctx context.Context, out io.Writer, args ...string) int {
 	signals := make(chan os.Signal, 1)
 	defer context.AfterFunc(ctx, func() { signals <- os.Interrupt })()
-	inner := newApp(bytes.NewReader(nil), out, out, signals)
-	if o, same := out.(*outlet); same {
-		inner.stdout, inner.stderr = o, o // one outlet may be shut by a second interrupt, and knows its terminal
+	inner := newApp(strings.NewReader(""), out, out, signals)
+	if o, same := out.(*outlet); same { // it knows its terminal, and a second interrupt shuts it
+		inner.stdout, inner.stderr = o, o
 	}
-	inner.noColor, inner.verbose = a.noColor, a.verbose
+	inner.now, inner.tick, inner.sources, inner.destinations = a.now, a.tick, a.sources, a.destinations
 	if a.noColor {
-		args = append([]string{"--no-color"}, args...)
+		args = append(args, "--no-color")
 	}
 	return inner.main(args)
+}
+
+// program is how a person called this program.
+func program() string {
+	if name := os.Args[0]; strings.ContainsRune(name, filepath.Separator) {
+		return name
+	}
+	return "upwell"
 }

@@ -1,8 +1,10 @@
 package run
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -250,10 +252,7 @@ func (p *prepared) stateOf(key []byte, rec *ledger.Record, out *Explanation) str
 		return "invalid"
 	}
 	if p.dest == nil {
-		if out.Refusal != nil {
-			return out.Refusal.Kind
-		}
-		return "unknown"
+		return p.stateAlone(rec, dirty, out)
 	}
 	if rec != nil && out.Ledger != nil && !dirty && rec.Fingerprint == out.Ledger.Fingerprint && out.Refusal == nil &&
 		(out.Ledger.State == ledger.Present || out.Ledger.State == ledger.Baseline) {
@@ -281,6 +280,43 @@ func (p *prepared) stateOf(key []byte, rec *ledger.Record, out *Explanation) str
 		return "absent"
 	}
 	return "in_sync"
+}
+
+// stateAlone is stateOf without the tool: the ledger and the model say as much as they know. What the tool would refuse for its
+// kinds and limits is not seen.
+func (p *prepared) stateAlone(rec *ledger.Record, dirty bool, out *Explanation) string {
+	switch {
+	case out.Refusal != nil:
+		return out.Refusal.Kind
+	case dirty:
+		return "unknown"
+	case rec == nil && (p.sync.Removed == connector.RemovedKeep || out.Ledger.State == ledger.Left || out.Ledger.State == ledger.Baseline):
+		return "absent"
+	case rec == nil:
+		return "will_remove"
+	case out.Ledger == nil:
+		return "will_add"
+	case p.sync.Mode == connector.ModeInsert || p.sync.Mode == connector.ModeAppend: // sent once, never again
+	case out.Ledger.State != ledger.Present && out.Ledger.State != ledger.Baseline, !p.holdsAll(rec, out.Ledger):
+		return "will_change"
+	}
+	return "in_sync"
+}
+
+// holdsAll reports whether the ledger's entry has every value of the record.
+func (p *prepared) holdsAll(rec *ledger.Record, e *ledger.Entry) bool {
+	if rec.Fingerprint == e.Fingerprint {
+		return true
+	}
+	for i, f := range p.mapping.Fields() {
+		if v := rec.Values[i]; !v.IsAbsent() && !p.mapping.CreateOnly(i) {
+			j := slices.Index(e.Fields, f)
+			if j < 0 || !bytes.Equal(v.AppendCanonical(nil), e.Values[j].AppendCanonical(nil)) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // Preview shows rows of a model.
