@@ -286,10 +286,13 @@ func salesforceDestination(t *testing.T) *destination {
 		empty:    func(id string) bool { return id == "text:empty" },
 		writes:   func() int { return s.Stats().Rows["Value__c"] },
 		makes: func(column, text string) string { // milliseconds
-			if i := strings.IndexByte(text, '.'); (column == "instant" || column == "time") && i > 0 && len(text) > i+4 {
-				return text[:i+4] + strings.TrimLeft(text[i+4:], "0123456789")
+			whole, digits, ok := strings.Cut(text, ".")
+			zone := strings.TrimLeft(digits, "0123456789")
+			digits = strings.TrimRight(strings.TrimSuffix(digits, zone), "0")
+			if column != "instant" && column != "time" || !ok || len(digits) <= 3 {
+				return text
 			}
-			return text
+			return whole + "." + digits[:3] + zone
 		},
 		held: func(t *testing.T) map[string]map[string]cell {
 			out := map[string]map[string]cell{}

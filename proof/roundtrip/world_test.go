@@ -67,16 +67,10 @@ type world struct {
 	dir string
 }
 
-// newWorld makes a project that maps these columns.
+// newWorld makes a project that maps these columns; more are further settings of the sync.
 func newWorld(t *testing.T, src *source, dest *destination, mapped []string, more string) *world {
 	t.Helper()
 	w := &world{t, t.TempDir()}
-	w.define(src, dest, mapped, more)
-	return w
-}
-
-func (w *world) define(src *source, dest *destination, mapped []string, more string) {
-	w.t.Helper()
 	var fields []string
 	for _, name := range mapped {
 		from := name
@@ -85,6 +79,12 @@ func (w *world) define(src *source, dest *destination, mapped []string, more str
 		}
 		fields = append(fields, dest.field(name)+": "+from)
 	}
+	w.define(src, dest, fields, more)
+	return w
+}
+
+func (w *world) define(src *source, dest *destination, fields []string, more string) {
+	w.t.Helper()
 	yml := fmt.Sprintf("version: 1\nname: roundtrip\nsources:\n  from: {%s}\ndestinations:\n  to: {%s}\nmodels:\n  m: {source: from, key: id, %s}\n"+
 		"syncs:\n  s: {model: m, destination: to, object: %s, mode: upsert, match: {%s: id}, fields: {%s}%s}\n",
 		src.settings, dest.settings, src.model, dest.object, dest.match, strings.Join(fields, ", "), more)
