@@ -108,6 +108,9 @@ func Run(ctx context.Context, o Options) (res *Result, err error) {
 	s.result.Product = s.product.kind
 	for _, act := range []func(context.Context) error{s.generate, s.first, s.second, s.refusal} {
 		if err := act(ctx); err != nil {
+			if ctx.Err() != nil {
+				s.say("\nInterrupted. The project, as far as it came, is in %s", s.Dir)
+			}
 			return nil, err
 		}
 	}
