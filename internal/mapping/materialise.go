@@ -3,11 +3,13 @@ package mapping
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
+	"github.com/upwelldata/upwell/internal/connector"
 	"github.com/upwelldata/upwell/internal/fault"
 	"github.com/upwelldata/upwell/internal/ledger"
 	"github.com/upwelldata/upwell/internal/project"
@@ -130,6 +132,21 @@ func (m *Mapping) MatchID(match []row.Value) []byte {
 	var id []byte
 	for i, v := range match {
 		id = appendIdentity(id, v, m.match[i].fold, m.match[i].trim)
+	}
+	return id
+}
+
+// Identity gives what MatchID gives where the match is not the key, without a mapping.
+func Identity(o connector.Object, names []string, match []row.Value) []byte {
+	var id []byte
+	for i, v := range match {
+		var f connector.Field
+		if i < len(names) {
+			if at := slices.IndexFunc(o.Fields, func(f connector.Field) bool { return f.Name == names[i] }); at >= 0 {
+				f = o.Fields[at]
+			}
+		}
+		id = appendIdentity(id, v, f.FoldCase, f.TrimSpace)
 	}
 	return id
 }

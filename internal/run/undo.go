@@ -10,7 +10,9 @@ import (
 	"github.com/upwelldata/upwell/internal/connector"
 	"github.com/upwelldata/upwell/internal/deliver"
 	"github.com/upwelldata/upwell/internal/fault"
+	"github.com/upwelldata/upwell/internal/govern"
 	"github.com/upwelldata/upwell/internal/ledger"
+	"github.com/upwelldata/upwell/internal/mapping"
 	"github.com/upwelldata/upwell/internal/plan"
 	"github.com/upwelldata/upwell/internal/project"
 	"github.com/upwelldata/upwell/internal/row"
@@ -77,15 +79,27 @@ func (e *Engine) undoable(of *Record) (*project.Sync, error) {
 	return s, nil
 }
 
-// prepareUndo opens the destination only: the model has no say in an undo.
-func (e *Engine) prepareUndo(ctx context.Context, s *project.Sync, snap ledger.Snapshot) (*prepared, error) {
-	p := &prepared{e: e, sync: s, model: e.Project.Models[s.Model], snap: snap, meta: snap.Meta()}
-	var err error
+// prepareUndo opens the destination only: the model has no say in an undo. Policies and open outcomes do.
+func (e *Engine) prepareUndo(ctx context.Context, s *project.Sync, snap ledger.Snapshot) (p *prepared, err error) {
+	p = &prepared{e: e, sync: s, model: e.Project.Models[s.Model], snap: snap, meta: snap.Meta()}
+	if faults := govern.Deny(e.Project, s); len(faults) > 0 {
+		return p, faults
+	}
+	if err := p.memories(ctx); err != nil {
+		return p, err
+	}
+	if e.Store != nil {
+		if jobs, err := e.Store.Jobs(ctx, s.Name); err != nil {
+			return p, err
+		} else if len(jobs) > 0 {
+			return p, fault.New(fault.UndoNotPossible, "the tool still works on what an earlier run of %s handed to it", s.Name).WithFix("`upwell run %s` settles it", s.Name)
+		}
+	}
 	p.dest, err = e.connect(ctx, s)
 	return p, err
 }
 
-// Undo restores the values a run replaced, as a run of its own; the sync's schedule is paused afterwards.
+// Undo restores the values a run replaced, as a run of its own. Once something was restored the sync's schedule is paused.
 func (e *Engine) Undo(ctx context.Context, of *Record, force bool, o RunOptions) (*Record, *UndoResult, error) {
 	s, err := e.undoable(of)
 	if err != nil {
@@ -136,20 +150,23 @@ func (u *undoing) run(ctx context.Context) error {
 		u.rec.Warnings = append(u.rec.Warnings, fmt.Sprintf("%d rows left alone: %s", n, reason))
 	}
 	slices.Sort(u.rec.Warnings)
-	u.state.Paused = "undone by run " + u.rec.ID + "; the model still says the other thing"
-	if err := u.e.Store.SetSyncState(ctx, u.sync.Name, u.state); err != nil {
-		return err
-	}
 	o := deliver.Options{
 		Dest: u.dest.Destination, Spec: u.dest.spec, Object: u.dest.object, Sync: u.sync, Shape: u.shape(), RunID: u.rec.ID,
 		Generation: u.meta.Generation, Gate: u.dest.gate, Ledger: u.session,
-		Journal: u.e.Store.Journal(u.sync.Name, u.rec.ID, ""), Wait: u.o.Wait, Stop: u.o.Stop, Tally: u.o.Tally,
+		Journal: u.e.Store.Journal(u.sync.Name, u.rec.ID, ""), NotBefore: u.until, Wait: u.o.Wait, Stop: u.o.Stop, Tally: u.o.Tally,
 		Planned: s.ByOp, Withheld: s.Withholds, Items: u.items, Facts: &s.Facts,
 	}
-	return u.deliverWith(ctx, o, ledger.Publication{
+	kept := u.state
+	u.state = SyncState{} // what waits for a full run of the model is not settled by an undo
+	err := u.deliverWith(ctx, o, ledger.Publication{
 		KeyColumns: u.meta.KeyColumns, KeyKinds: u.meta.KeyKinds, MatchFields: u.meta.MatchFields, Mapping: u.meta.Mapping,
 		NullKeys: u.meta.NullKeys, Complete: u.meta.Complete,
 	})
+	if u.o.Tally.Delivered.Load()+u.o.Tally.Unknown.Load() == 0 {
+		return err
+	}
+	kept.Paused = "undone by run " + u.rec.ID + "; the model still says the other thing"
+	return errors.Join(err, u.e.Store.SetSyncState(context.WithoutCancel(ctx), u.sync.Name, kept))
 }
 
 // shape is made of the fields the run wrote, with the kinds the object declares.
@@ -183,11 +200,11 @@ func (u *undoing) plan(ctx context.Context, allow plan.Allow) error {
 		if err != nil {
 			return err
 		}
-		for _, f := range h.Fields {
-			if _, ok := u.byName[f]; !ok {
-				u.byName[f] = len(u.fields)
-				u.fields = append(u.fields, f)
-			}
+		u.name(h.Fields)
+	}
+	for _, f := range u.meta.Fields { // so that the ledger keeps what it knows of the others, and full records can be sent
+		if u.dest.object.FreeField || slices.ContainsFunc(u.dest.object.Fields, func(o connector.Field) bool { return o.Name == f }) {
+			u.name([]string{f})
 		}
 	}
 	u.result = &UndoResult{Of: u.of, SkippedBy: map[string]int64{}}
@@ -198,6 +215,15 @@ func (u *undoing) plan(ctx context.Context, allow plan.Allow) error {
 	var err error
 	u.result.Summary, err = u.planner.SummariseItems(u.items(ctx), allow)
 	return err
+}
+
+func (u *undoing) name(fields []string) {
+	for _, f := range fields {
+		if _, ok := u.byName[f]; !ok {
+			u.byName[f] = len(u.fields)
+			u.fields = append(u.fields, f)
+		}
+	}
 }
 
 // items yields the inverse of every change of the run.
@@ -214,7 +240,12 @@ func (u *undoing) items(ctx context.Context) iter.Seq2[*plan.Item, error] {
 				yield(nil, err)
 				return
 			}
-			it, why := u.inverse(h, now)
+			later, err := u.later(ctx, h, now)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			it, why := u.inverse(h, now, later)
 			if why != "" {
 				if counting {
 					u.skip(h.Key, why)
@@ -236,21 +267,39 @@ func (u *undoing) skip(key []byte, why string) {
 	}
 }
 
+// later reports that a run after the undone one changed the key.
+func (u *undoing) later(ctx context.Context, h ledger.History, now *ledger.Entry) (bool, error) {
+	if now != nil {
+		return now.Run != u.of.ID, nil
+	}
+	for last, err := range u.snap.KeyHistory(ctx, h.Key) {
+		return err == nil && last.Run != u.of.ID, err
+	}
+	return false, nil
+}
+
 // inverse gives the operation that restores what one change replaced, or why there is none.
-func (u *undoing) inverse(h ledger.History, now *ledger.Entry) (*plan.Item, string) {
-	if h.Outcome != connector.Delivered {
-		return nil, ""
-	}
-	if now != nil && now.Run != u.of.ID && !u.force {
-		return nil, "changed by a later run"
-	}
+func (u *undoing) inverse(h ledger.History, now *ledger.Entry, later bool) (*plan.Item, string) {
 	gone := h.Op == connector.OpDelete || h.Op == connector.OpDrop
-	it := &plan.Item{Hash: row.KeyHash(u.meta.Seed, h.Key), Key: h.Key, Old: now}
+	open, dirty := u.dirty[string(h.Key)]
+	switch {
+	case h.Outcome != connector.Delivered:
+		return nil, ""
+	case later && !u.force:
+		return nil, "changed by a later run"
+	case now == nil && !gone && later:
+		return nil, "the record was removed by a later run"
+	case now == nil && !gone:
+		return nil, "the ledger no longer knows the record"
+	case open.Move != nil:
+		return nil, "whether a later run gave the record another identity is not known"
+	}
+	it := &plan.Item{Hash: row.KeyHash(u.meta.Seed, h.Key), Key: h.Key, Old: now, Dirty: dirty}
 	if now != nil {
 		it.RemoteID, it.Match = now.RemoteID, now.Match
 	}
 	if !h.Known && !gone {
-		return u.inverseOfNew(h, it, now)
+		return u.inverseOfNew(h, it)
 	}
 	values := make([]row.Value, len(u.fields))
 	restored := false
@@ -269,10 +318,7 @@ func (u *undoing) inverse(h ledger.History, now *ledger.Entry) (*plan.Item, stri
 		return nil, "the values before are not known"
 	}
 	it.Values = values
-	rec := &ledger.Record{Key: h.Key, Hash: it.Hash, Match: h.PrevMatch, Values: values}
-	if now != nil {
-		rec.MatchID = now.MatchID
-	}
+	rec := &ledger.Record{Key: h.Key, Hash: it.Hash, Match: h.PrevMatch, MatchID: u.identity(h.PrevMatch), Values: values}
 	it.New = rec
 	switch {
 	case gone:
@@ -282,18 +328,30 @@ func (u *undoing) inverse(h ledger.History, now *ledger.Entry) (*plan.Item, stri
 		if len(h.PrevMatch) > 0 && !sameMatch(h.PrevMatch, it.Match) {
 			it.Move, it.Op = h.PrevMatch, connector.OpUpdate
 		} else {
-			rec.Match = it.Match
+			rec.Match, rec.MatchID = it.Match, now.MatchID
+		}
+		if dirty || !u.dest.object.Ops[it.Op].Partial {
+			u.complete(values, now)
 		}
 	}
 	return it, ""
 }
 
+// complete fills a record up with what was delivered last, but for fields that are written only once: where the tool takes whole
+// records only, and where an open request may have changed more than is restored.
+func (u *undoing) complete(values []row.Value, now *ledger.Entry) {
+	for i, f := range now.Fields {
+		once := slices.ContainsFunc(u.sync.Fields, func(m project.Field) bool { return m.Field == f && m.CreateOnly })
+		if at, ok := u.byName[f]; ok && values[at].IsAbsent() && !once {
+			values[at] = now.Values[i]
+		}
+	}
+}
+
 // inverseOfNew removes a record the run created; one it only may have created stays.
-func (u *undoing) inverseOfNew(h ledger.History, it *plan.Item, now *ledger.Entry) (*plan.Item, string) {
+func (u *undoing) inverseOfNew(h ledger.History, it *plan.Item) (*plan.Item, string) {
 	_, can := u.dest.object.Ops[connector.OpDelete]
 	switch {
-	case now == nil:
-		return nil, "the record is gone already"
 	case h.Created != connector.Yes:
 		return nil, "the tool did not say that the run created the record, and the values before are not known"
 	case !can:
@@ -316,6 +374,19 @@ func (u *undoing) createOp() connector.Op {
 		return connector.OpUpsert
 	}
 	return connector.OpInsert
+}
+
+// identity normalises a match as the sync's mapping does.
+func (u *undoing) identity(match []row.Value) []byte {
+	folds := slices.ContainsFunc(u.dest.object.Fields, func(f connector.Field) bool {
+		return (f.FoldCase || f.TrimSpace) && slices.Contains(u.meta.MatchFields, f.Name)
+	})
+	other := func(m project.MatchField) bool { return !slices.Contains(u.model.Key, m.Column) }
+	sameSize := len(u.sync.Match) == 0 || len(u.sync.Match) == len(u.model.Key)
+	if !folds && sameSize && !slices.ContainsFunc(u.sync.Match, other) { // the match is the key
+		return nil
+	}
+	return mapping.Identity(u.dest.object, u.meta.MatchFields, match)
 }
 
 func sameMatch(a, b []row.Value) bool { return slices.EqualFunc(a, b, row.Value.Equal) }
