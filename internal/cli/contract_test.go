@@ -193,12 +193,15 @@ func broken() connector.SourceConnector {
 type brokenSource struct{}
 
 func (brokenSource) Check(context.Context) error { return nil }
+
 func (brokenSource) Describe(context.Context, connector.Query) (*arrow.Schema, error) {
 	panic("the secret of the machine")
 }
+
 func (brokenSource) Read(context.Context, connector.Query) iter.Seq2[arrow.RecordBatch, error] {
 	return nil
 }
+
 func (brokenSource) Dialect() connector.Dialect { return connector.Dialect{Quote: '"'} }
 func (brokenSource) Close() error               { return nil }
 

@@ -41,7 +41,15 @@ func fingerprint(t *testing.T, dir string) string {
 func Test_looking_changes_no_byte(t *testing.T) {
 	w := newWorld(t, models, toFile)
 	look := [][]string{
-		{"plan"}, {"plan", "--full"}, {"run", "--dry-run"}, {"status"}, {"runs"}, {"rejects"}, {"check", "--connect"}, {"test"}, {"preview", "health"},
+		{"plan"},
+		{"plan", "--full"},
+		{"run", "--dry-run"},
+		{"status"},
+		{"runs"},
+		{"rejects"},
+		{"check", "--connect"},
+		{"test"},
+		{"preview", "health"},
 		{"explain", "health_to_file", "A1"},
 	}
 	before := fingerprint(t, w.dir)

@@ -124,9 +124,10 @@ func (s *syncProgress) text() string {
 	if took <= 0 {
 		return line
 	}
-	rate := float64(settled) / took
+	sent := settled - t.Pending.Load() - t.Withheld.Load()
+	rate := float64(sent) / took
 	line += fmt.Sprintf(", %s/s", number(int64(rate)))
-	if left := planned - settled; left > 0 {
+	if left := planned - settled; left > 0 && sent > 0 {
 		line += ", " + span(time.Duration(float64(left)/rate*float64(time.Second))) + " left"
 	}
 	return line

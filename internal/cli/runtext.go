@@ -59,7 +59,7 @@ func (d *runDoc) text(p *printer) {
 		if d.Error.Where != nil {
 			p.line("    at  %s", d.Error.Where)
 		}
-		if fix := d.Error.GetFix(); fix != "" {
+		if fix := d.Error.GetFix(); fix != "" && d.Status != run.Cancelled {
 			p.line("    fix: %s", clean(fix))
 		}
 	}

@@ -3,6 +3,9 @@ package cli
 import (
 	"context"
 	"errors"
+	"maps"
+	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -12,9 +15,58 @@ import (
 )
 
 type sandboxResult struct {
-	Type     string            `json:"type"`
-	Addr     string            `json:"addr"`
-	Settings map[string]string `json:"settings"`
+	Type     string         `json:"type"`
+	Addr     string         `json:"addr"`
+	Settings map[string]any `json:"settings"` // as they stand in a project file
+}
+
+// nested turns settings with dotted names into what stands in a project file, typed as the connector declares them.
+func nested(declared []connector.Setting, flat map[string]string) map[string]any {
+	out := map[string]any{}
+	for name, text := range flat {
+		first, rest, deeper := strings.Cut(name, ".")
+		var kind connector.SettingType
+		var below []connector.Setting
+		for _, s := range declared {
+			if s.Name == first {
+				kind, below = s.Type, s.Fields
+			}
+		}
+		if deeper {
+			part := nested(below, map[string]string{rest: text})
+			if have, ok := out[first].(map[string]any); ok {
+				maps.Copy(have, part)
+				part = have
+			}
+			out[first] = part
+			continue
+		}
+		out[name] = text
+		if kind == "" && (text == "true" || text == "false") { // a setting all HTTP connectors have
+			kind = connector.TypeBool
+		}
+		switch kind {
+		case connector.TypeBool:
+			out[name] = text == "true"
+		case connector.TypeInt:
+			if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+				out[name] = n
+			}
+		case connector.TypeString, connector.TypeDuration, connector.TypeSize, connector.TypeMap, connector.TypeList, connector.TypeGroup, connector.TypeCEL:
+		}
+	}
+	return out
+}
+
+func yaml(p *printer, indent string, settings map[string]any) {
+	for _, k := range keys(settings) {
+		if below, ok := settings[k].(map[string]any); ok {
+			p.line("%s%s:", indent, k)
+			yaml(p, indent+"  ", below)
+			continue
+		}
+		p.line("%s%s: %v", indent, k, settings[k])
+	}
 }
 
 func (r *sandboxResult) text(p *printer) {
@@ -23,9 +75,7 @@ func (r *sandboxResult) text(p *printer) {
 	p.line("destinations:")
 	p.line("  %s:", r.Type)
 	p.line("    type: %s", r.Type)
-	for _, k := range keys(r.Settings) {
-		p.line("    %s: %s", k, r.Settings[k])
-	}
+	yaml(p, "    ", r.Settings)
 	p.blank()
 	p.line("what it holds:  curl http://%s/_sandbox/records/OBJECT", r.Addr)
 	p.line("faults:         curl -X POST http://%s/_sandbox/faults", r.Addr)
@@ -88,7 +138,7 @@ func (a *app) sandbox(ctx context.Context, name, listen string) (err error) {
 
 // serveSandbox prints how to reach the stand-in and waits until it is interrupted.
 func (a *app) serveSandbox(ctx context.Context, c connector.DestinationConnector, s connector.Sandbox) error {
-	if err := a.show(&sandboxResult{c.Spec.Type, s.Addr(), s.Settings()}); err != nil {
+	if err := a.show(&sandboxResult{c.Spec.Type, s.Addr(), nested(c.Spec.Settings, s.Settings())}); err != nil {
 		return err
 	}
 	select {

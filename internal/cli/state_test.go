@@ -235,6 +235,10 @@ func Test_a_sandbox_stands_in_until_it_is_interrupted(t *testing.T) {
 		t.Errorf("records: %s", resp.Status)
 	}
 	has(t, doc["settings"], "url")
+	has(t, at(t, doc, "settings", "auth"), "type", "token")
+	if at(t, doc, "settings", "allow_private") != true {
+		t.Errorf("%v", doc["settings"])
+	}
 	w.con.Signals <- os.Interrupt
 	if code := <-done; code != 0 {
 		t.Errorf("exit code %d", code)
