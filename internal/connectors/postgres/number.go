@@ -160,6 +160,24 @@ func (s *slot) keepsInterval(iv interval) bool {
 	return true
 }
 
+// keepsText is keepsFraction for types that are written as text and rounded by the server: money has two digits after the point
+// nearly everywhere (the server's lc_monetary says).
+func (s *slot) keepsText(text string) bool {
+	_, frac, ok := strings.Cut(text, ".")
+	if !ok || s.oid != moneyOID && s.oid != timetzOID {
+		return true
+	}
+	digits := len(frac) - len(strings.TrimLeft(frac, "0123456789"))
+	digits = len(strings.TrimRight(frac[:digits], "0"))
+	switch {
+	case s.oid == moneyOID:
+		return digits <= 2
+	case s.mod >= 0:
+		return digits <= int(s.mod)
+	}
+	return digits <= 6
+}
+
 // rounded refuses a time that is finer than the column.
 func (s *slot) rounded(v row.Value) *refusal {
 	return &refusal{fault.ValueType, fmt.Sprintf("%s %s is finer than the column's %s keeps; nothing is rounded silently", v.Kind(), excerpt(v.String()), s.typ.name)}

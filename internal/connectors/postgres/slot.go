@@ -17,6 +17,8 @@ const (
 	bpcharOID = 1042
 	nameOID   = 19
 	textOID   = 25
+	moneyOID  = 790
+	timetzOID = 1266
 	byteaOID  = 17
 )
 
@@ -241,6 +243,9 @@ func (s *slot) appendTextValue(b []byte, v row.Value) ([]byte, *refusal) {
 	b = v.AppendText(b)
 	if no := checkText(b[at:]); no != nil {
 		return b, no
+	}
+	if !s.keepsText(string(b[at:])) {
+		return b, s.rounded(v)
 	}
 	if s.chosen != nil && !s.chosen[string(b[at:])] {
 		return b, &refusal{fault.ValuePicklist, fmt.Sprintf("%s is not one of the values of type %s", excerpt(string(b[at:])), s.typ.name)}
