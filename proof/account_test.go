@@ -2,6 +2,7 @@ package proof_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -46,6 +47,11 @@ func Test_every_row_is_accounted_for_in_random_histories(t *testing.T) {
 		})
 		h.clearing()
 		runs, rows, crashes = runs+h.runs, rows+h.rows, crashes+h.crashes
+	}
+	if long {
+		if err := flag.Set("rapid.checks", "2000"); err != nil {
+			t.Fatal(err)
+		}
 	}
 	rapid.Check(t, check)
 	t.Logf("%d runs, %d of them crashed, %d planned rows: every run accounted for every row; every history ended with the tool holding the model", runs, crashes, rows)

@@ -21,6 +21,12 @@ type sentRow struct {
 	Idem string
 }
 
+// heard is a row as it came, with its operation.
+type heard struct {
+	op string
+	sentRow
+}
+
 // sick is what happens to a request instead of a plain answer.
 type sick string
 
@@ -49,7 +55,9 @@ type oracle struct {
 	durable  map[int]int         // what the ledger held durably after the last kill
 	fault    func(rows []sentRow) sick
 	slowFor  time.Duration
-	history  []string // with keep
+	onSent   func(n int) // called when the n-th write request has been applied, before it is answered
+	applied  int
+	history  []heard // with keep
 	keep     bool
 	rows     int // received
 	again    int // received with a version received before
@@ -121,6 +129,13 @@ func (o *oracle) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if what != throttled && what != down && what != html {
 		o.apply(req.Operation, req.Rows, epoch, statuses)
 	}
+	if o.onSent != nil {
+		o.mu.Lock()
+		o.applied++
+		n := o.applied
+		o.mu.Unlock()
+		o.onSent(n)
+	}
 	answer := `{"results":[` + strings.Join(statuses, ",") + `]}`
 	w.Header().Set("Content-Type", "application/json")
 	switch what {
@@ -170,7 +185,7 @@ func (o *oracle) receive(op string, rows []sentRow) (what sick, epoch int, wait 
 	for _, r := range rows {
 		o.rows++
 		if o.keep {
-			o.history = append(o.history, fmt.Sprintf("%s %d %d %s", op, r.ID, r.V, r.Idem))
+			o.history = append(o.history, heard{op, r})
 		}
 		if op == "delete" {
 			if v, ok := o.durable[r.ID]; ok && v == 0 {

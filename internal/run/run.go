@@ -59,9 +59,6 @@ func (e *Engine) record(ctx context.Context, s *project.Sync, o RunOptions, kind
 		o.Tally = &deliver.Tally{}
 	}
 	id, err := e.runID(ctx)
-	if err != nil {
-		return nil, err
-	}
 	rec := &Record{ID: id, Sync: s.Name, Kind: kind, Undoes: undoes, Status: Reading, StartedAt: e.now().UTC(), Full: o.Full}
 	for a, on := range o.Allow {
 		if on {
@@ -69,7 +66,10 @@ func (e *Engine) record(ctx context.Context, s *project.Sync, o RunOptions, kind
 		}
 	}
 	slices.Sort(rec.Allowed)
-	if err := e.Store.BeginRun(ctx, rec); err != nil {
+	if err == nil {
+		err = e.Store.BeginRun(ctx, rec)
+	}
+	if err != nil {
 		return rec, err
 	}
 	x := &execution{o: o, rec: rec, home: e.Ledger(s.Name)}
