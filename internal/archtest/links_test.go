@@ -13,6 +13,8 @@ var (
 	linkForm = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	// pathForm is a path of the repository named in a text: `proof/kill_test.go`.
 	pathForm = regexp.MustCompile("`((?:proof|internal|docs|examples|scripts|cmd|bench)/[^`\\s*{}]+)`")
+	// pattern is a path to fill in: a NAME in capitals, the made-up tool of the skeleton, dots.
+	pattern = regexp.MustCompile(`[<>…]|\.\.\.|\b[A-Z]{3,}(/|$)|/acme\b`)
 )
 
 // What a page names must be there: a promise whose proof was renamed is a promise without one.
