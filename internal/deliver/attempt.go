@@ -237,6 +237,7 @@ func (d *Delivery) settleMarked(ctx context.Context, w *work, out *connector.Out
 			if r.Unconfirmed {
 				unconfirmed++
 			}
+			d.Tally.warned.add(r.Warnings)
 			if w.rows[i].dirty {
 				resolved = append(resolved, w.batch.Meta(i).Key)
 			}

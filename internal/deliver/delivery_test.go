@@ -293,3 +293,21 @@ func Test_a_connector_that_panics_fails_the_run_and_not_the_process(t *testing.T
 		}
 	})
 }
+
+func Test_remarks_on_accepted_rows_are_kept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(25)
+		b.tool.script = func(_ int, rows *row.Batch, out *connector.Outcomes) error {
+			for i := range rows.Len() {
+				out.Set(i, connector.Result{Status: connector.Delivered, Warnings: []string{"f: cut to milliseconds"}})
+			}
+			return nil
+		}
+		if err := b.run(t); err != nil {
+			t.Fatal(err)
+		}
+		if got := b.tally.Warnings(); len(got) != 1 || got[0] != "25 accepted rows: f: cut to milliseconds" {
+			t.Errorf("%q", got)
+		}
+	})
+}

@@ -47,7 +47,7 @@ func Test_a_later_refusal_says_nothing_about_an_earlier_request_that_may_have_la
 				b := newBench(4)
 				b.wait = time.Minute
 				b.tool.script = first(then)
-				_ = b.run(t) //nolint:errcheck // some of these end the run
+				_ = b.run(t)
 				if unknown := b.tally.Unknown.Load(); unknown != 4 {
 					t.Errorf("unknown %d, rejected %d, pending %d: want all 4 unknown", unknown, b.tally.Rejected.Load(), b.tally.Pending.Load())
 				}

@@ -137,7 +137,7 @@ func (b bits) has(i uint64) bool { return i/64 < uint64(len(b)) && b[i/64]&(1<<(
 
 func (s *staged) settle(ord uint64, r connector.Result) {
 	switch {
-	case r.Status != connector.Delivered || r.RemoteID != "" || r.Unconfirmed:
+	case r.Status != connector.Delivered || r.RemoteID != "" || r.Unconfirmed || len(r.Warnings) > 0:
 		s.odd[ord] = r
 	default:
 		s.done.set(ord)
@@ -384,6 +384,7 @@ func (d *Delivery) settleStaged(ctx context.Context, ph phase, k batchKind, arri
 }
 
 func (d *Delivery) countStatus(r connector.Result) {
+	d.Tally.warned.add(r.Warnings)
 	if r.Status == connector.Skipped {
 		d.Tally.Skipped.Add(1)
 		return

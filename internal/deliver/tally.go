@@ -2,7 +2,11 @@ package deliver
 
 import (
 	"context"
+	"fmt"
 	"iter"
+	"maps"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -16,6 +20,48 @@ type Tally struct {
 	Read, Candidates                                                               atomic.Int64
 	Delivered, Unconfirmed, Skipped, Rejected, Unknown, Withheld, Pending, Retries atomic.Int64
 	Planned                                                                        atomic.Int64
+	warned                                                                         warned
+}
+
+// warned counts what the tool remarked on accepted rows. It keeps a few kinds of remark: they repeat.
+type warned struct {
+	mu    sync.Mutex
+	rows  map[string]int64
+	other int64
+}
+
+const maxWarnings = 20
+
+func (w *warned) add(texts []string) {
+	if len(texts) == 0 {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.rows == nil {
+		w.rows = map[string]int64{}
+	}
+	for _, t := range texts {
+		if _, known := w.rows[t]; known || len(w.rows) < maxWarnings {
+			w.rows[t]++
+		} else {
+			w.other++
+		}
+	}
+}
+
+// Warnings are the remarks of the tool on rows it accepted, with how many rows each concerns.
+func (t *Tally) Warnings() []string {
+	t.warned.mu.Lock()
+	defer t.warned.mu.Unlock()
+	var out []string
+	for _, text := range slices.Sorted(maps.Keys(t.warned.rows)) {
+		out = append(out, fmt.Sprintf("%d accepted rows: %s", t.warned.rows[text], text))
+	}
+	if t.warned.other > 0 {
+		out = append(out, fmt.Sprintf("%d accepted rows: other remarks of the tool", t.warned.other))
+	}
+	return out
 }
 
 // Settled is how many planned rows have an end.

@@ -281,6 +281,7 @@ func (x *execution) deliverWith(ctx context.Context, o deliver.Options, p ledger
 	t, c := x.o.Tally, &x.rec.Counts
 	c.Delivered, c.Unconfirmed, c.Skipped, c.Rejected = t.Delivered.Load(), t.Unconfirmed.Load(), t.Skipped.Load(), t.Rejected.Load()
 	c.Unknown, c.Withheld, c.Pending = t.Unknown.Load(), t.Withheld.Load(), t.Pending.Load()
+	x.rec.Warnings = append(x.rec.Warnings, t.Warnings()...)
 	requests, throttled := x.dest.gate.Stats()
 	x.rec.Requests, x.rec.Retries, x.rec.ThrottledSeconds = requests-before, t.Retries.Load(), (throttled - throttledBefore).Seconds()
 	if derr != nil || perr != nil {
