@@ -290,11 +290,11 @@ func (m *memTool) took() []string {
 
 // world is a project whose source and tool are in memory.
 type world struct {
-	t     testing.TB
+	t     *testing.T
 	dir   string
 	model *model
 	tool  *memTool
-	write func(name, text string)
+	more  map[string]connector.DestinationConnector
 }
 
 const (
@@ -316,7 +316,7 @@ func (w *world) define(t *testing.T, sync string) {
 }
 
 func (w *world) connectors() connectors {
-	return connectors{
+	c := connectors{
 		sources: map[string]connector.SourceConnector{"memory": {
 			Spec: connector.Spec{Type: "memory", Title: "Memory"},
 			Open: func(context.Context, connector.Config, connector.Env) (connector.Source, error) { return w.model, nil },
@@ -335,6 +335,8 @@ func (w *world) connectors() connectors {
 			},
 		}},
 	}
+	maps.Copy(c.destinations, w.more)
+	return c
 }
 
 // engine opens the project as a process would and closes it when do returns.
