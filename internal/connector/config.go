@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Secret is a resolved secret setting. Every way to print it gives [secret]; Reveal is for the one place that sends it.
+// Secret is a resolved secret setting. Invariant 8: no secret in an error, log, page, golden or state. Every way to print it gives [secret]; Reveal is for the one place that sends it.
 type Secret struct{ s string }
 
 // NewSecret wraps a secret text.

@@ -52,7 +52,8 @@ func Test_one_bad_row_does_not_sink_the_rest(t *testing.T) {
 	})
 }
 
-// Invariant 1, Invariant 6: a row without a word is never success.
+// Invariant 1: the ledger advances only for accepted rows.
+// Invariant 6: a row without a word is never success.
 func Test_a_row_the_tool_does_not_mention_is_unknown_and_sent_again_when_that_is_safe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(5)

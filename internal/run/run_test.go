@@ -44,7 +44,8 @@ func Test_a_skipped_null_sends_nothing_and_keeps_the_delivered_value(t *testing.
 	w.wantWrites()
 }
 
-// Invariant 3, Invariant 4.
+// Invariant 3: removals come only from a complete read, only of keys we delivered.
+// Invariant 4: a guard holds before the first removal.
 func Test_removals_need_a_complete_read_and_stay_below_the_guard(t *testing.T) {
 	const mirror = `
     mode: mirror

@@ -13,6 +13,7 @@ import (
 	"github.com/upwelldata/upwell/internal/fault"
 )
 
+// Invariant 8: no secret in an error, log, page, golden or state.
 func Test_secrets_are_hidden_in_every_spelling(t *testing.T) {
 	const secret = `pa"ss w/rd+é&=%`
 	r := newRedactor([]string{secret, "tok"})
