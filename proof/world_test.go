@@ -290,11 +290,12 @@ func (m *memTool) took() []string {
 
 // world is a project whose source and tool are in memory.
 type world struct {
-	t     *testing.T
-	dir   string
-	model *model
-	tool  *memTool
-	more  map[string]connector.DestinationConnector
+	t       *testing.T
+	dir     string
+	model   *model
+	tool    *memTool
+	more    map[string]connector.DestinationConnector
+	sources map[string]connector.SourceConnector
 }
 
 const (
@@ -336,6 +337,7 @@ func (w *world) connectors() connectors {
 		}},
 	}
 	maps.Copy(c.destinations, w.more)
+	maps.Copy(c.sources, w.sources)
 	return c
 }
 

@@ -1,0 +1,137 @@
+package proof_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/upwelldata/upwell/internal/fault"
+	"github.com/upwelldata/upwell/internal/run"
+)
+
+// Keys that change places: whatever order their requests arrive in, every record ends with the values of the key it belongs to.
+func Test_keys_that_change_places_keep_their_values(t *testing.T) {
+	for name, c := range map[string]struct {
+		before, after map[int]string // id -> identity
+		left          int            // records that may be left behind, as the plan says
+	}{
+		"two swap":                               {map[int]string{1: "a", 2: "b"}, map[int]string{1: "b", 2: "a"}, 0},
+		"three go round":                         {map[int]string{1: "a", 2: "b", 3: "c"}, map[int]string{1: "b", 2: "c", 3: "a"}, 0},
+		"one moves on":                           {map[int]string{1: "a"}, map[int]string{1: "b"}, 0},
+		"a chain":                                {map[int]string{1: "a", 2: "b"}, map[int]string{1: "b", 2: "c"}, 1},
+		"a new key takes what a record leaves":   {map[int]string{1: "a"}, map[int]string{1: "b", 2: "a"}, 0},
+		"a key takes what a removed one had":     {map[int]string{1: "a", 2: "b"}, map[int]string{2: "a"}, 1},
+		"a new key takes what a removed one had": {map[int]string{1: "a"}, map[int]string{2: "a"}, 0},
+		"two swap and a third is removed":        {map[int]string{1: "a", 2: "b", 3: "c"}, map[int]string{1: "b", 2: "a"}, 0},
+	} {
+		for _, canMove := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, records can move %v", name, canMove), func(t *testing.T) {
+				w := newWorld(t, "mode: mirror\n    on_match_change: create\n    guards: {max_removed: 100%}\n    "+byMail)
+				w.tool.canMove = canMove
+				for id, m := range c.before {
+					w.model.rows[id] = record{match: m, v: fmt.Sprintf("of %d", id), tier: "t"}
+				}
+				w.ok()
+				clear(w.model.rows)
+				for id, m := range c.after {
+					w.model.rows[id] = record{match: m, v: fmt.Sprintf("of %d", id), tier: "t"}
+				}
+				rec := w.ok()
+				for id, m := range c.after {
+					if got := w.tool.records[m]["V"]; got != fmt.Sprintf("of %d", id) {
+						t.Errorf("the record %s holds %q, it belongs to key %d", m, got, id)
+					}
+				}
+				left := len(w.tool.records) - len(c.after)
+				if left > c.left && canMove {
+					t.Errorf("%d records are left behind: %v", left, w.tool.records)
+				}
+				if left > 0 && len(rec.Warnings) == 0 {
+					t.Error("records are left behind and nobody is told")
+				}
+				w.silent()
+			})
+		}
+	}
+}
+
+// P3, P5: a key that was sent and not answered, then left the model, while another key took its record over.
+func Test_a_record_of_an_open_request_that_another_key_claims_is_kept(t *testing.T) {
+	w := newWorld(t, "mode: mirror\n    guards: {max_removed: 100%}\n    "+byMail)
+	w.model.rows[1] = record{match: "shared", v: "old", tier: "t"}
+	w.tool.lost = func(int) error { return fault.New(fault.Internal, "a bug") }
+	w.run(run.RunOptions{})
+	w.tool.lost = nil
+	delete(w.model.rows, 1)
+	w.model.rows[2] = record{match: "Shared", v: "new", tier: "t"}
+	w.ok()
+	w.agrees(true)
+	w.silent()
+}
+
+// A move whose answer was lost: the record is found at its new identity, and brought back when the source goes back.
+func Test_a_move_whose_answer_was_lost(t *testing.T) {
+	for name, then := range map[string]record{
+		"the source stays":     {match: "b", v: "newer", tier: "t"},
+		"the source goes back": {match: "a", v: "old", tier: "t"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, "mode: mirror\n    guards: {max_removed: 100%}\n    "+byMail)
+			w.model.rows[1] = record{match: "a", v: "old", tier: "t"}
+			w.ok()
+			w.model.rows[1] = record{match: "b", v: "new", tier: "t"}
+			w.tool.lost = func(int) error { return fault.New(fault.Internal, "a bug") }
+			w.run(run.RunOptions{})
+			if w.tool.records["b"]["V"] != "new" {
+				t.Fatalf("the scenario is not the one meant: %v", w.tool.records)
+			}
+			w.tool.lost = nil
+			w.model.rows[1] = then
+			w.ok()
+			w.agrees(true)
+			w.silent()
+		})
+	}
+}
+
+// An insert whose answer was lost is never sent a second time: it is found, or it waits for a person.
+func Test_an_insert_whose_process_died_is_never_doubled(t *testing.T) {
+	for _, readable := range []bool{true, false} {
+		t.Run(fmt.Sprintf("the tool can be read: %v", readable), func(t *testing.T) {
+			w := newWorld(t, "mode: insert\n    "+byID)
+			w.tool.noRead, w.tool.unique = !readable, false
+			for i := range 7 {
+				w.model.rows[i] = record{match: fmt.Sprint(i), v: "a", tier: "t"}
+			}
+			w.tool.lost = func(call int) error {
+				if call == 2 {
+					return fault.New(fault.Internal, "a bug")
+				}
+				return nil
+			}
+			w.run(run.RunOptions{})
+			w.tool.lost = nil
+			rec := w.run(run.RunOptions{})
+			w.agrees(false)
+			if !readable && rec.Counts.Waiting == 0 {
+				t.Errorf("%s %+v: rows nobody can settle wait for a person", rec.Status, rec.Counts)
+			}
+		})
+	}
+	t.Run("at_most_once forbids it for every operation", func(t *testing.T) {
+		w := newWorld(t, "mode: upsert\n    at_most_once: true\n    "+byID)
+		w.model.rows[1] = record{match: "1", v: "a", tier: "t"}
+		w.tool.lost = func(int) error { return fault.New(fault.Internal, "a bug") }
+		w.run(run.RunOptions{})
+		w.tool.lost = nil
+		w.tool.took()
+		w.run(run.RunOptions{})
+		if sent := w.tool.took(); len(sent) > 0 {
+			t.Errorf("%q is sent although its first outcome is unknown", sent)
+		}
+		w.retry()
+		w.ok()
+		if sent := w.tool.took(); len(sent) != 1 {
+			t.Errorf("a person asked for it, and %q is sent", sent)
+		}
+	})
+}
