@@ -13,11 +13,9 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/upwelldata/upwell/internal/connector"
-	"github.com/upwelldata/upwell/internal/deliver"
 	"github.com/upwelldata/upwell/internal/fault"
 	"github.com/upwelldata/upwell/internal/plan"
 	"github.com/upwelldata/upwell/internal/run"
-	"github.com/upwelldata/upwell/internal/state"
 )
 
 // Invariant 6. P4: whatever happens to a sync, every run accounts for every row, and when the weather clears the tool holds the
@@ -233,51 +231,14 @@ func (h *historian) account(o run.RunOptions) *run.Record {
 	return rec
 }
 
-// errCrash ends a process: its store and ledger stop as they are.
-var errCrash = fault.New(fault.Internal, "crash")
-
-// crash runs a sync whose process dies after the n-th call was applied and before it was answered. Its state is copied at that
-// moment, as a dead process leaves it.
+// crash runs a sync whose process dies after the n-th call was applied and before it was answered.
 func (h *historian) crash(n int) {
 	h.crashes++
-	e, st, err := open(context.Background(), h.w.dir, h.w.connectors(), state.Ask)
+	died, err := h.w.crash(n, run.RunOptions{Full: h.full, Allow: plan.Allow{"removed": true, "empty": true}})
 	if err != nil {
 		h.rt.Fatal(err)
 	}
-	kept, err := os.MkdirTemp("", "upwell-proof-")
-	if err != nil {
-		h.rt.Fatal(err)
-	}
-	defer os.RemoveAll(kept) //nolint:errcheck // a temporary folder
-	taken := false
-	h.w.tool.lost = func(call int) error {
-		if call < n {
-			return nil
-		}
-		if !taken {
-			taken = true
-			if err := os.CopyFS(kept, os.DirFS(filepath.Join(h.w.dir, ".upwell"))); err != nil {
-				h.rt.Fatal(err)
-			}
-			h.tell("  crashed after call %d", call)
-		}
-		return errCrash
-	}
-	_, err = e.Run(context.Background(), e.Project.Syncs["s"], run.RunOptions{Full: h.full, Allow: plan.Allow{"removed": true, "empty": true}, Tally: &deliver.Tally{}})
-	if cerr := st.Close(); err != nil || cerr != nil {
-		h.rt.Fatal(err, cerr)
-	}
-	h.tell("  sent %v", h.w.tool.took())
-	if !taken {
-		return
-	}
-	dir := filepath.Join(h.w.dir, ".upwell")
-	if err := os.RemoveAll(dir); err != nil {
-		h.rt.Fatal(err)
-	}
-	if err := os.CopyFS(dir, os.DirFS(kept)); err != nil {
-		h.rt.Fatal(err)
-	}
+	h.tell("  died %v, sent %v", died, h.w.tool.took())
 }
 
 // clearing ends a history: a person asks for everything to be tried again, and the weather is fine.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"sort"
 	"strconv"
@@ -296,6 +298,7 @@ type world struct {
 	tool    *memTool
 	more    map[string]connector.DestinationConnector
 	sources map[string]connector.SourceConnector
+	jobs    connector.Destination // in the place of tool
 }
 
 const (
@@ -329,6 +332,9 @@ func (w *world) connectors() connectors {
 				Removed: []connector.Removal{connector.RemovedKeep, connector.RemovedDelete, connector.RemovedClear},
 			},
 			Open: func(context.Context, connector.Config, connector.Env) (connector.Destination, error) {
+				if w.jobs != nil {
+					return w.jobs, nil
+				}
 				if w.tool.noRead {
 					return struct{ connector.Destination }{w.tool}, nil
 				}
@@ -365,6 +371,37 @@ func (w *world) run(o run.RunOptions) *run.Record {
 		w.t.Fatalf("run %s (%s, %v): %s: %+v", rec.ID, rec.Status, rec.Error, why, rec.Counts)
 	}
 	return rec
+}
+
+// crash runs the sync in a process that dies after the tool applied its n-th call and before it answered: the folder of state is
+// left as it was at that moment. It reports whether the run came to that call.
+func (w *world) crash(n int, o run.RunOptions) (died bool, err error) {
+	live := filepath.Join(w.dir, ".upwell")
+	e, st, err := open(context.Background(), w.dir, w.connectors(), state.Ask)
+	if err != nil {
+		return false, err
+	}
+	kept, err := os.MkdirTemp("", "upwell-proof-")
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(kept)) }()
+	var copying error
+	w.tool.lost = func(call int) error {
+		if call < n {
+			return nil
+		}
+		if !died {
+			died, copying = true, os.CopyFS(kept, os.DirFS(live))
+		}
+		return fault.New(fault.Internal, "what follows never happened")
+	}
+	defer func() { w.tool.lost = nil }()
+	_, err = e.Run(context.Background(), e.Project.Syncs["s"], o)
+	if err = errors.Join(err, st.Close(), copying); err != nil || !died {
+		return died, err
+	}
+	return true, errors.Join(os.RemoveAll(live), os.CopyFS(live, os.DirFS(kept)))
 }
 
 func unbalanced(c run.Counts) string {
