@@ -1,6 +1,7 @@
 package deliver_test
 
 import (
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -81,13 +82,13 @@ func Test_concurrency_goes_down_on_throttling_and_comes_back(t *testing.T) {
 		b := newBench(4000)
 		b.op.MaxRows, b.op.Concurrency, b.limits.Concurrency = 1, 16, 16
 		b.tool.latency = 100 * time.Millisecond
-		refused := 0
+		var refused atomic.Int64
 		b.tool.script = func(_ int, _ *row.Batch, out *connector.Outcomes) error {
 			b.tool.mu.Lock()
 			busy := b.tool.inFlight
 			b.tool.mu.Unlock()
 			if busy > 8 {
-				refused++
+				refused.Add(1)
 				return &fault.Error{Code: fault.DestThrottled, Message: "429", RetryAfter: time.Second}
 			}
 			out.DeliveredAll()
@@ -96,8 +97,8 @@ func Test_concurrency_goes_down_on_throttling_and_comes_back(t *testing.T) {
 		if err := b.run(t); err != nil {
 			t.Fatal(err)
 		}
-		if refused > 400 {
-			t.Errorf("%d of 4000 requests were refused", refused)
+		if n := refused.Load(); n > 400 {
+			t.Errorf("%d of 4000 requests were refused", n)
 		}
 	})
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/upwelldata/upwell/internal/connector"
 	"github.com/upwelldata/upwell/internal/fault"
-	"github.com/upwelldata/upwell/internal/ledger"
 	"github.com/upwelldata/upwell/internal/plan"
 	"github.com/upwelldata/upwell/internal/row"
 )
@@ -322,43 +321,20 @@ func (d *Delivery) stagedID(it *plan.Item) string {
 
 // settleStaged walks the load again and records every row. f is what ended the load early, nil when it went through.
 func (d *Delivery) settleStaged(ctx context.Context, ph phase, k batchKind, arrival bool, res *staged, intent int64, f *fault.Error) error {
-	ctx = context.WithoutCancel(ctx)
-	var acks []ledger.Ack
-	var refusals []Refusal
-	var resolved [][]byte
+	rec := d.record(context.WithoutCancel(ctx))
 	open := false
-	flush := func(atLeast int) error {
-		if len(acks)+len(refusals) < atLeast {
-			return nil
-		}
-		if err := d.Ledger.Ack(ctx, acks, false); err != nil {
-			return err
-		}
-		if len(refusals) > 0 {
-			if err := d.Journal.Refuse(ctx, refusals); err != nil {
-				return err
-			}
-		}
-		if len(resolved) > 0 {
-			if err := d.Journal.Resolve(ctx, resolved); err != nil {
-				return err
-			}
-		}
-		acks, refusals, resolved = acks[:0], refusals[:0], resolved[:0]
-		return nil
-	}
 	for ord, it := range d.stagedItems(ctx, ph, k, arrival) {
 		r := res.result(ord)
 		switch r.Status {
 		case connector.Delivered, connector.Skipped:
 			p := d.remember(it, slices.Clone(it.Key))
-			acks = append(acks, p.accepted(k.op, r))
+			rec.acks = append(rec.acks, p.accepted(k.op, r))
 			if it.Dirty || it.Refused {
-				resolved = append(resolved, slices.Clone(it.Key))
+				rec.resolved = append(rec.resolved, slices.Clone(it.Key))
 			}
 			d.countStatus(r)
 		case connector.Rejected:
-			refusals = append(refusals, refusalOf(it, r))
+			rec.refusals = append(rec.refusals, refusalOf(it, r))
 			d.Tally.Rejected.Add(1)
 		case connector.Retry, connector.NotAttempted:
 			d.Tally.Pending.Add(1)
@@ -370,11 +346,11 @@ func (d *Delivery) settleStaged(ctx context.Context, ph phase, k batchKind, arri
 			d.Tally.Unknown.Add(1)
 			open = true
 		}
-		if err := flush(ackChunk); err != nil {
-			return err
+		if len(rec.acks)+len(rec.refusals) >= ackChunk && !rec.hand() {
+			break
 		}
 	}
-	if err := flush(1); err != nil {
+	if err := rec.end(); err != nil {
 		return err
 	}
 	if intent != 0 && !open {
