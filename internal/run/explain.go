@@ -143,7 +143,7 @@ func (p *prepared) explain(ctx context.Context, vals []row.Value, out *Explanati
 	if err != nil {
 		return err
 	}
-	key := row.AppendKey(nil, vals...)
+	key := p.ledgerKey(vals)
 	if rec != nil && rec.Key != nil {
 		key = rec.Key
 	}
@@ -163,6 +163,19 @@ func (p *prepared) explain(ctx context.Context, vals []row.Value, out *Explanati
 	}
 	out.State = p.stateOf(key, rec, out)
 	return nil
+}
+
+// ledgerKey is the key in the kinds the ledger has it in, which are those of the mapping and not always those of the source.
+func (p *prepared) ledgerKey(vals []row.Value) []byte {
+	var key []byte
+	for i, k := range p.mapping.KeyKinds() {
+		v := vals[i]
+		if as, err := row.ParseText(k, v.String()); err == nil {
+			v = as
+		}
+		key = row.AppendKey(key, v)
+	}
+	return key
 }
 
 // oneRow reads the key's row and maps it.
@@ -245,10 +258,13 @@ func rowOf(rec arrow.RecordBatch, i int) ([]Named, error) {
 func (p *prepared) stateOf(key []byte, rec *ledger.Record, out *Explanation) string {
 	change := ledger.Change{Key: key, Hash: row.KeyHash(p.meta.Seed, key), New: rec, Old: out.Ledger}
 	_, dirty := p.dirty[string(key)]
-	switch {
+	switch f := out.Refusal; {
 	case rec == nil && out.Ledger == nil && !dirty:
 		return "absent"
 	case rec != nil && rec.Invalid != nil:
+		return "invalid"
+	case rec != nil && f != nil && f.Kind == "invalid" && f.Code == fault.MatchDuplicate: // one row does not show it
+		out.Invalid = &ledger.Invalid{Code: f.Code, Field: f.Field, Message: f.Message}
 		return "invalid"
 	}
 	if p.dest == nil {
@@ -259,7 +275,8 @@ func (p *prepared) stateOf(key []byte, rec *ledger.Record, out *Explanation) str
 		return "in_sync"
 	}
 	it := plan.New(p.definition(false)).Classify(change)
-	if out.Refusal != nil && out.Refusal.Kind != "invalid" && (it.Action == plan.Waiting || it.Action.Sent()) {
+	waits := it.Action == plan.Waiting || it.Action.Sent() || dirty || rec == nil && p.refused[string(key)].Removal
+	if out.Refusal != nil && out.Refusal.Kind != "invalid" && waits {
 		return out.Refusal.Kind
 	}
 	switch it.Action {
@@ -274,33 +291,40 @@ func (p *prepared) stateOf(key []byte, rec *ledger.Record, out *Explanation) str
 		return "invalid"
 	case plan.Waiting:
 		return "rejected"
-	case plan.None, plan.Unchanged, plan.Leave, plan.Forget, plan.Adopt:
-	}
-	if rec == nil {
+	case plan.Forget:
 		return "absent"
+	case plan.None, plan.Unchanged, plan.Leave, plan.Adopt:
 	}
-	return "in_sync"
+	return "in_sync" // with a row in the model, or without where the record stays in the tool
 }
 
 // stateAlone is stateOf without the tool: the ledger and the model say as much as they know. What the tool would refuse for its
 // kinds and limits is not seen.
 func (p *prepared) stateAlone(rec *ledger.Record, dirty bool, out *Explanation) string {
 	switch {
-	case out.Refusal != nil:
+	case out.Refusal != nil && (out.Refusal.Kind != "invalid" || out.Refusal.Code == fault.MatchChanged):
 		return out.Refusal.Kind
 	case dirty:
 		return "unknown"
-	case rec == nil && (p.sync.Removed == connector.RemovedKeep || out.Ledger.State == ledger.Left || out.Ledger.State == ledger.Baseline):
+	case rec == nil && out.Ledger.State == ledger.Missed:
 		return "absent"
+	case rec == nil && p.stays(out.Ledger.State):
+		return "in_sync"
 	case rec == nil:
 		return "will_remove"
 	case out.Ledger == nil:
 		return "will_add"
 	case p.sync.Mode == connector.ModeInsert || p.sync.Mode == connector.ModeAppend: // sent once, never again
-	case out.Ledger.State != ledger.Present && out.Ledger.State != ledger.Baseline, !p.holdsAll(rec, out.Ledger):
+	case out.Ledger.State == ledger.Cleared, !p.holdsAll(rec, out.Ledger), !canonical(rec.Match, out.Ledger.Match):
 		return "will_change"
 	}
 	return "in_sync"
+}
+
+// stays reports whether a record whose row left the model is left alone.
+func (p *prepared) stays(s ledger.State) bool {
+	once := p.sync.Mode == connector.ModeInsert || p.sync.Mode == connector.ModeAppend
+	return once || p.sync.Removed == connector.RemovedKeep || s == ledger.Baseline || s == ledger.Cleared && p.sync.Removed == connector.RemovedClear
 }
 
 // holdsAll reports whether the ledger's entry has every value of the record.
@@ -311,12 +335,17 @@ func (p *prepared) holdsAll(rec *ledger.Record, e *ledger.Entry) bool {
 	for i, f := range p.mapping.Fields() {
 		if v := rec.Values[i]; !v.IsAbsent() && !p.mapping.CreateOnly(i) {
 			j := slices.Index(e.Fields, f)
-			if j < 0 || !bytes.Equal(v.AppendCanonical(nil), e.Values[j].AppendCanonical(nil)) {
+			if j < 0 || !canonical([]row.Value{v}, []row.Value{e.Values[j]}) {
 				return false
 			}
 		}
 	}
 	return true
+}
+
+// canonical compares values of any kinds, as they are without the object's.
+func canonical(a, b []row.Value) bool {
+	return bytes.Equal(row.AppendKey(nil, a...), row.AppendKey(nil, b...))
 }
 
 // Preview shows rows of a model.
