@@ -82,7 +82,7 @@ func compareKeys(x, y []row.Value) int {
 	})
 }
 
-// differences are fields with their old and new values: {f: {old, new}}. An Absent value is not known and left out.
+// differences are fields with their old and new values: {f: {old, new}}. null stands for a value that is not known, too.
 type differences []difference
 
 type difference struct {
@@ -97,17 +97,9 @@ func (d differences) MarshalJSON() ([]byte, error) {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = append(row.AppendJSONString(b, f.field), ':', '{')
-		if !f.old.IsAbsent() {
-			b = f.old.AppendJSON(append(b, `"old":`...))
-		}
-		if !f.new.IsAbsent() {
-			if !f.old.IsAbsent() {
-				b = append(b, ',')
-			}
-			b = f.new.AppendJSON(append(b, `"new":`...))
-		}
-		b = append(b, '}')
+		b = append(row.AppendJSONString(b, f.field), `:{"old":`...)
+		b = append(f.old.AppendJSON(b), `,"new":`...)
+		b = append(f.new.AppendJSON(b), '}')
 	}
 	return append(b, '}'), nil
 }

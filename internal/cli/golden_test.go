@@ -39,7 +39,7 @@ func Test_texts_and_documents_are_as_written_down(t *testing.T) {
 	step("run_log", 0, "run-log", "latest")
 	step("rejects_invalid", 0, "rejects", "health_to_hook")
 	step("undo_dry", 0, "undo", "latest", "--dry-run")
-	w.golden("reset.txt", w.must(0, "reset", "health_to_hook", "--ledger", "--yes").out)
+	w.golden("reset.txt", w.must(0, "reset", "health_to_hook", "--yes").out)
 	w.golden("doctor.txt", w.must(0, "doctor").out)
 }
 

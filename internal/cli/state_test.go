@@ -130,16 +130,46 @@ func Test_a_reset_forgets_what_it_says(t *testing.T) {
 		t.Errorf("%s%s", a.out, a.err)
 	}
 	w.hook.reject = nil
-	run := w.must(0, "run", "--json").decoded(t)
-	if at(t, run, "runs", 0, "counts", "delivered") != json.Number("1") || at(t, run, "runs", 0, "counts", "unchanged") != json.Number("3") {
-		t.Errorf("without --ledger only the refused row goes again: %v", run)
-	}
 	w.exec(`delete from health where account_id = 'A4'`)
-	w.must(0, "reset", "health_to_hook", "--ledger", "--yes")
-	run = w.must(0, "run", "--json").decoded(t)
+	run := w.must(0, "run", "--json").decoded(t)
 	if at(t, run, "runs", 0, "counts", "delivered") != json.Number("3") || w.hook.count() != 4 {
 		t.Errorf("a first run sends every row and removes nothing: %v, %d records", run, w.hook.count())
 	}
+}
+
+func Test_a_reset_of_the_ledger_keeps_refusals_and_a_pause(t *testing.T) {
+	w := newWorld(t, models, toHook)
+	w.hook.reject["A1"] = "NO"
+	w.must(3, "run")
+	w.must(0, "undo", "latest", "--yes", "--allow", "removed") // nothing it created is known to be created: nothing is undone
+	w.exec(`update health set score = 60 where account_id = 'A4'`)
+	w.must(0, "run")
+	w.must(0, "undo", "latest", "--yes")
+	paused := func() bool {
+		return strings.Contains(w.must(0, "status", "--json").out, `"paused"`)
+	}
+	if !paused() {
+		t.Fatal("not paused after an undo")
+	}
+	a := w.must(0, "reset", "health_to_hook", "--ledger", "--yes")
+	for _, want := range []string{"forgot the ledger: what was delivered for 3 keys", "refused, open outcomes and a pause stay", "is a first run", "refused rows wait"} {
+		if !strings.Contains(a.out, want) {
+			t.Errorf("no %q in\n%s", want, a.out)
+		}
+	}
+	if !paused() {
+		t.Error("the pause was forgotten")
+	}
+	run := w.must(0, "run", "--json").decoded(t)
+	if at(t, run, "runs", 0, "counts", "delivered") != json.Number("3") || at(t, run, "runs", 0, "counts", "waiting") != json.Number("1") {
+		t.Errorf("the refused row does not wait, or the others are not sent: %v", run)
+	}
+	w.must(0, "reset", "health_to_hook", "--pause", "--yes")
+	run = w.must(0, "run", "--json").decoded(t)
+	if paused() || at(t, run, "runs", 0, "counts", "delivered") != json.Number("0") {
+		t.Errorf("paused or sent again: %v", run)
+	}
+	w.must(2, "reset", "health_to_hook", "--pause", "--ledger", "--yes")
 }
 
 func Test_retry_makes_refused_rows_due(t *testing.T) {

@@ -153,7 +153,7 @@ func problemOf(sync string, s *syncStatus, last *run.Record, refused *rejectsRes
 		}
 		return f
 	case s.Paused != "":
-		return fault.New(fault.UndoNotPossible, "paused: %s", s.Paused).WithClass(fault.ClassHeld).WithFix("upwell run %s goes on; its schedule starts again with `upwell reset %s`", sync, sync)
+		return fault.New(fault.UndoNotPossible, "paused: %s", s.Paused).WithClass(fault.ClassHeld).WithFix("upwell run %s goes on; its schedule starts again with `upwell reset %s --pause`", sync, sync)
 	}
 	return nil
 }

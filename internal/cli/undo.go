@@ -168,7 +168,8 @@ func (r *undone) text(p *printer) {
 	}
 	skipsText(p, r.SkippedBy, r.Skipped)
 	if len(r.Runs) > 0 && r.Runs[0].Counts.Delivered > 0 {
-		p.line("  the schedule of %s is paused; an explicit `%s run %s` sends what the model says", r.Runs[0].Sync, p.upwell, r.Runs[0].Sync)
+		p.line("  the schedule of %s is paused; an explicit `%s run %s` sends what the model says; `%s reset %s --pause` starts the schedule again",
+			r.Runs[0].Sync, p.upwell, r.Runs[0].Sync, p.upwell, r.Runs[0].Sync)
 	}
 }
 
