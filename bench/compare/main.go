@@ -259,6 +259,9 @@ func (b *bench) postgresToPostgres(ctx context.Context) error {
 	if err := b.pair(line{name: "PostgreSQL, nothing changed", target: "1.3x bare reader"}, nil, nil, read, ours); err != nil {
 		return err
 	}
+	if _, err := b.conn.Exec(ctx, "CREATE TABLE away AS SELECT * FROM accounts WHERE id % 1000 = 500"); err != nil {
+		return err
+	}
 	change := func(i int) error {
 		sql := "UPDATE accounts SET mrr = mrr + 1 WHERE id % 100 = 37"
 		if _, err := b.conn.Exec(ctx, sql); err != nil {
@@ -266,7 +269,7 @@ func (b *bench) postgresToPostgres(ctx context.Context) error {
 		}
 		sql = "DELETE FROM accounts WHERE id % 1000 = 500"
 		if i%2 == 1 {
-			sql = "INSERT INTO accounts (id, email, plan) SELECT g, 'back@example.com', 'free' FROM generate_series(500, " + fmt.Sprint(b.rows) + ", 1000) g"
+			sql = "INSERT INTO accounts SELECT * FROM away"
 		}
 		if _, err := b.conn.Exec(ctx, sql); err != nil {
 			return err
@@ -299,7 +302,7 @@ func (b *bench) duckdb(ctx context.Context) error {
 	}
 	file := filepath.Join(b.dir, "warehouse.duckdb")
 	csv := filepath.Join(b.dir, "accounts.csv")
-	f, err := os.Create(csv) //nolint:gosec // a temporary file
+	f, err := os.Create(csv)
 	if err != nil {
 		return err
 	}

@@ -102,7 +102,7 @@ func duck(ctx context.Context, path string) (n int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	defer rows.Close() //nolint:errcheck // read only
+	defer rows.Close()
 	var a account
 	var mrr float64
 	for rows.Next() {
