@@ -27,7 +27,7 @@ func Test_every_row_is_accounted_for_in_random_histories(t *testing.T) {
 		if err != nil {
 			rt.Fatal(err)
 		}
-		defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
+		defer os.RemoveAll(dir)
 		h := &historian{rt: rt, w: &world{dir: dir, model: &model{rows: map[int]record{}}, tool: newTool()}}
 		h.byMail = rapid.Bool().Draw(rt, "matched by mail")
 		h.w.tool.noRead = rapid.Bool().Draw(rt, "cannot be read")

@@ -100,7 +100,7 @@ func endAt(t *testing.T, o prepareds, point string, n int) bool {
 	t.Helper()
 	if point != "sent" {
 		p := start(t, o.dir, fmt.Sprintf("%s=%s:%d", failpoint.Variable, point, n))
-		_ = p.cmd.Wait() //nolint:errcheck // the exit code says it
+		_ = p.cmd.Wait()
 		code := p.cmd.ProcessState.ExitCode()
 		if code != failpoint.Exit && (code != 0 || n <= 2) {
 			t.Fatalf("the child did not end at %s: %v %s %s", point, p.cmd.ProcessState, p.out.String(), p.err.String())
@@ -115,7 +115,7 @@ func endAt(t *testing.T, o prepareds, point string, n int) bool {
 			close(sent)
 		}
 		if k >= n {
-			_ = p.cmd.Process.Kill() //nolint:errcheck // it may be dead already
+			_ = p.cmd.Process.Kill()
 		}
 	}
 	p = start(t, o.dir)

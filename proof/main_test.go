@@ -182,7 +182,7 @@ func start(t *testing.T, dir string, env ...string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{t: t, cmd: exec.Command(self)} //nolint:gosec,noctx // this very test binary; killed by the test
+	p := &process{t: t, cmd: exec.Command(self)}
 	p.cmd.Env = append(append(os.Environ(), childVar+"="+dir), env...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.err
 	if err := p.cmd.Start(); err != nil {
@@ -193,7 +193,7 @@ func start(t *testing.T, dir string, env ...string) *process {
 
 // kill ends the child at once and reports whether it was still running.
 func (p *process) kill() bool {
-	_ = p.cmd.Process.Kill() //nolint:errcheck // it may have ended by itself
+	_ = p.cmd.Process.Kill()
 	err := p.cmd.Wait()
 	return err != nil && p.cmd.ProcessState.ExitCode() == -1
 }

@@ -85,7 +85,7 @@ func (o *oracle) url() string { return o.server.URL }
 
 // seeded makes 5 % of the requests go wrong, each in one of seven ways, by a seed.
 func seeded(seed uint64) func([]sentRow) sick {
-	r := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // repeatable on purpose
+	r := rand.New(rand.NewPCG(seed, 1))
 	kinds := []sick{throttled, down, someRetry, resets, truncated, html, slow}
 	return func([]sentRow) sick {
 		if r.IntN(20) > 0 {
@@ -166,8 +166,8 @@ func hijack(w http.ResponseWriter) {
 	if err != nil {
 		return
 	}
-	_ = conn.(*net.TCPConn).SetLinger(0) //nolint:errcheck,forcetypeassert // the connection is being thrown away
-	_ = conn.Close()                     //nolint:errcheck // as above
+	_ = conn.(*net.TCPConn).SetLinger(0) //nolint:forcetypeassert // the connection is being thrown away
+	_ = conn.Close()
 }
 
 // receive records what was sent and decides what happens to it.

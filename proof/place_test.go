@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/upwelldata/upwell/internal/connector"
 	"github.com/upwelldata/upwell/internal/fault"
 	"github.com/upwelldata/upwell/internal/run"
 )
@@ -52,6 +53,31 @@ func Test_keys_that_change_places_keep_their_values(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A key that lost its record to another key and was refused at its new place: when it goes back, its record is written again.
+func Test_a_key_that_lost_its_record_and_goes_back_is_sent(t *testing.T) {
+	w := newWorld(t, "mode: mirror\n    on_match_change: create\n    "+byMail)
+	w.model.rows[1] = record{match: "a", v: "one", tier: "t"}
+	w.model.rows[2] = record{match: "b", v: "two", tier: "t"}
+	w.ok()
+	w.tool.answer = func(_ connector.Op, _ string, values map[string]string) (connector.Status, string) {
+		if values["V"] == "two" {
+			return connector.Rejected, "BAD"
+		}
+		return connector.Delivered, ""
+	}
+	w.model.rows[1] = record{match: "b", v: "one", tier: "t"}
+	w.model.rows[2] = record{match: "a", v: "two", tier: "t"}
+	if rec := w.run(run.RunOptions{}); rec.Counts.Rejected != 1 {
+		t.Fatalf("the scenario is not the one meant: %+v", rec.Counts)
+	}
+	w.tool.answer = nil
+	w.model.rows[1] = record{match: "a", v: "one", tier: "t"}
+	w.model.rows[2] = record{match: "b", v: "two", tier: "t"}
+	w.ok()
+	w.agrees(true)
+	w.silent()
 }
 
 // P3, P5: a key that was sent and not answered, then left the model, while another key took its record over.
@@ -117,6 +143,21 @@ func Test_an_insert_whose_process_died_is_never_doubled(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a 503 that may have landed is no refusal", func(t *testing.T) {
+		w := newWorld(t, "mode: insert\n    "+byID)
+		w.tool.noRead, w.tool.unique = true, false
+		w.model.rows[1] = record{match: "1", v: "a", tier: "t"}
+		w.tool.lost = func(call int) error {
+			if call == 1 {
+				return fault.New(fault.DestThrottled, "503 of a proxy that lost its upstream")
+			}
+			return nil
+		}
+		if rec := w.run(run.RunOptions{}); rec.Counts.Unknown != 1 {
+			t.Errorf("%s %+v", rec.Status, rec.Counts)
+		}
+		w.agrees(false)
+	})
 	t.Run("at_most_once forbids it for every operation", func(t *testing.T) {
 		w := newWorld(t, "mode: upsert\n    at_most_once: true\n    "+byID)
 		w.model.rows[1] = record{match: "1", v: "a", tier: "t"}

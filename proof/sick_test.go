@@ -157,7 +157,7 @@ func raw(do func(c net.Conn)) func(*receiver, http.ResponseWriter, []hookRow) {
 		if err != nil {
 			return
 		}
-		defer conn.Close() //nolint:errcheck // thrown away
+		defer conn.Close()
 		do(conn)
 	}
 }
@@ -191,7 +191,7 @@ var sicknesses = []sickness{
 	{name: "the body comes a byte at a time", script: once1(raw(func(c net.Conn) {
 		drip(c, "HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n")
 	}))},
-	{name: "accepts and never answers", script: once1(raw(func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }))}, //nolint:errcheck // until the other side gives up
+	{name: "accepts and never answers", script: once1(raw(func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }))},
 	{name: "reset after applying", script: once1(func(r *receiver, w http.ResponseWriter, rows []hookRow) { r.apply(rows); hijack(w) })},
 	{name: "closed after applying", script: once1(func(r *receiver, w http.ResponseWriter, rows []hookRow) {
 		r.apply(rows)
@@ -292,7 +292,7 @@ var sicknesses = []sickness{
 				return
 			}
 		}
-		_ = z.Close() //nolint:errcheck // nobody may be listening any more
+		_ = z.Close()
 	})},
 }
 

@@ -48,7 +48,7 @@ func newCutProxy(t *testing.T, server string) *cutProxy {
 		}
 	}()
 	t.Cleanup(func() {
-		_ = l.Close() //nolint:errcheck // the test is over
+		_ = l.Close()
 		<-p.done
 	})
 	return p
@@ -58,23 +58,23 @@ func newCutProxy(t *testing.T, server string) *cutProxy {
 func (p *cutProxy) pass(client net.Conn) {
 	server, err := net.Dial("tcp", p.server)
 	if err != nil {
-		_ = client.Close() //nolint:errcheck // nothing to carry
+		_ = client.Close()
 		return
 	}
 	back := make(chan struct{})
 	go func() {
-		_, _ = io.Copy(server, client) //nolint:errcheck // ends with either side
-		_ = server.Close()             //nolint:errcheck // as above
+		_, _ = io.Copy(server, client)
+		_ = server.Close()
 		close(back)
 	}()
 	var from io.Reader = server
 	if p.after >= 0 {
 		from = io.LimitReader(server, int64(max(0, p.after-p.passed)))
 	}
-	n, _ := io.Copy(client, from) //nolint:errcheck // as above
+	n, _ := io.Copy(client, from)
 	p.passed += int(n)
-	_ = client.Close() //nolint:errcheck // as above
-	_ = server.Close() //nolint:errcheck // as above
+	_ = client.Close()
+	_ = server.Close()
 	<-back
 }
 
@@ -85,7 +85,7 @@ func Test_an_answer_cut_anywhere_removes_nothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close(t.Context()) //nolint:errcheck // the test is over
+	defer db.Close(t.Context())
 	if _, err := db.Exec(t.Context(), "CREATE TABLE m AS SELECT g AS id, 'value ' || g AS v FROM generate_series(1, 300) g"); err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +122,7 @@ syncs:
 	if long {
 		offsets = whole
 	}
-	r := rand.New(rand.NewPCG(5, 2)) //nolint:gosec // repeatable on purpose
+	r := rand.New(rand.NewPCG(5, 2))
 	failed := 0
 	for n := range offsets {
 		at := n
@@ -240,7 +240,7 @@ func Test_a_model_that_fails_its_tests_is_not_sent(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer db.Close(t.Context()) //nolint:errcheck // the test is over
+			defer db.Close(t.Context())
 			test := "{name: whole, query: \"select * from {{ model }} where v is null\"}"
 			rows := c.rows
 			if rows == "" {

@@ -88,7 +88,7 @@ func Test_a_flipped_bit_is_found_before_a_request_is_sent(t *testing.T) {
 			if err := os.CopyFS(kept, os.DirFS(filepath.Join(w.dir, ".upwell"))); err != nil {
 				t.Fatal(err)
 			}
-			r := rand.New(rand.NewPCG(11, uint64(len(name)))) //nolint:gosec // repeatable on purpose
+			r := rand.New(rand.NewPCG(11, uint64(len(name))))
 			found, touched := 0, map[string]bool{}
 			for n := range flips {
 				path := list[n%len(list)]
@@ -154,7 +154,7 @@ func Test_a_flipped_bit_in_what_a_killed_process_left_is_found_or_loses_nothing_
 		}
 	}
 	// the process dies here: the session is never closed
-	r := rand.New(rand.NewPCG(12, 1)) //nolint:gosec // repeatable on purpose
+	r := rand.New(rand.NewPCG(12, 1))
 	found, torn := 0, 0
 	for range 100 {
 		copied := t.TempDir()
@@ -297,7 +297,7 @@ func Test_a_folder_that_cannot_be_written_stops_the_run_before_a_request(t *test
 	}
 	w := delivered(t, 20)
 	w.model.rows[1] = record{match: w.model.rows[1].match, v: "changed"}
-	if err := os.Chmod(filepath.Join(w.dir, ".upwell", "ledger", "s"), 0o500); err != nil { //nolint:gosec // a folder
+	if err := os.Chmod(filepath.Join(w.dir, ".upwell", "ledger", "s"), 0o500); err != nil {
 		t.Fatal(err)
 	}
 	_, err := w.attempt()
@@ -332,10 +332,11 @@ func small(t *testing.T, kind string, megabytes int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{t: t, cmd: exec.Command(self)} //nolint:gosec,noctx // this very test binary
+	p := &process{t: t, cmd: exec.Command(self)}
 	p.cmd.Env = append(os.Environ(), childVar+"="+dir, mountVar+"="+kind+":"+strconv.Itoa(megabytes))
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.err
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWUSER,
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWNS | syscall.CLONE_NEWUSER,
 		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
 		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
 	}

@@ -171,13 +171,13 @@ func (d *Delivery) write(ctx context.Context, w *work, out *connector.Outcomes) 
 		return fault.As(cancelled()).NotLanded()
 	}
 	if err := d.circuit.await(ctx); err != nil {
-		return err
+		return notLanded(err)
 	}
 	ctx = d.onDeparture(ctx, w)
 	if !d.Spec.HTTP {
 		group := d.Object.Ops[w.kind.op].Group
 		if err := d.Gate.Enter(ctx, group); err != nil {
-			return err
+			return notLanded(err)
 		}
 		begun := time.Now()
 		defer func() { d.Gate.Leave(group, feedback(err, time.Since(begun))) }()

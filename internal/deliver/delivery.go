@@ -274,20 +274,25 @@ func (d *Delivery) workers() int {
 // cut walks the plan and hands out batches of one operation each.
 func (d *Delivery) cut(ctx context.Context, ph phase, which func(*plan.Item) bool, out chan<- *work) error {
 	open := map[batchKind]*work{}
-	emit := func(w *work) error {
-		if d.halted() {
+	over := func() bool {
+		if ctx.Err() != nil {
+			d.fail(cancelled())
+		}
+		return d.halted()
+	}
+	emit := func(w *work) {
+		if over() {
 			d.Tally.Pending.Add(int64(w.batch.Len()))
-			return nil
+			return
 		}
 		select {
 		case out <- w:
-			return nil
 		case <-ctx.Done():
+			d.fail(cancelled())
 			d.Tally.Pending.Add(int64(w.batch.Len()))
-			return ctx.Err()
 		}
 	}
-	for it, err := range d.Items(ctx) {
+	for it, err := range d.Items(context.WithoutCancel(ctx)) { // to its end, so that what is not sent any more is counted
 		if err != nil {
 			return err
 		}
@@ -298,7 +303,7 @@ func (d *Delivery) cut(ctx context.Context, ph phase, which func(*plan.Item) boo
 			d.Tally.Withheld.Add(1)
 			continue
 		}
-		if d.halted() {
+		if over() {
 			d.Tally.Pending.Add(1)
 			continue
 		}
@@ -313,9 +318,7 @@ func (d *Delivery) cut(ctx context.Context, ph phase, which func(*plan.Item) boo
 			continue
 		}
 		if w != nil && (w.batch.Len() >= d.batchRows(k.op) || op.MaxBytes > 0 && w.bytes+size > d.batchBytes(k.op)) {
-			if err := emit(w); err != nil {
-				return err
-			}
+			emit(w)
 			w = nil
 		}
 		if w == nil {
@@ -325,11 +328,8 @@ func (d *Delivery) cut(ctx context.Context, ph phase, which func(*plan.Item) boo
 		w.add(d, it, size)
 	}
 	for _, w := range open {
-		if w.batch.Len() == 0 {
-			continue
-		}
-		if err := emit(w); err != nil {
-			return err
+		if w.batch.Len() > 0 {
+			emit(w)
 		}
 	}
 	return nil

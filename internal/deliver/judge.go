@@ -17,7 +17,9 @@ import (
 func (d *Delivery) judge(ctx context.Context, w *work, rest remains, werr error, proof int) (next []*work, open bool, err error) {
 	f := fault.As(werr)
 	if f != nil && errors.Is(werr, context.Canceled) {
+		landed := f.Landed
 		f = fault.As(cancelled())
+		f.Landed = landed
 	}
 	class := fault.Class("")
 	if f != nil {

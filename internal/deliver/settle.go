@@ -36,6 +36,11 @@ func (d *Delivery) settleUnsent(ctx context.Context) error {
 		if ack, ok := d.unsent(it); ok && d.Withheld(it) == "" {
 			acks = append(acks, ack)
 		}
+		if it.Action == plan.Forget && it.Dirty && time.Now().After(d.NotBefore) { // its request can no longer land, and its record is another key's
+			if err := d.Journal.Resolve(ctx, [][]byte{slices.Clone(it.Key)}); err != nil {
+				return err
+			}
+		}
 		if err := flush(ackChunk); err != nil {
 			return err
 		}

@@ -37,8 +37,10 @@ create table upwell_demo.account_flags (
 
 // chooseProduct takes a PostgreSQL server when one is named and answers, else a file. A server named for the demo must answer.
 func chooseProduct(ctx context.Context) (product, error) {
-	inFile := product{kind: "file", title: "out/account_flags.jsonl, a file; with a PostgreSQL server in " + PostgresVariable + " it is a table",
-		file: "product-file.yml", look: "head -3 DIR/out/account_flags.jsonl"}
+	inFile := product{
+		kind: "file", title: "out/account_flags.jsonl, a file; with a PostgreSQL server in " + PostgresVariable + " it is a table",
+		file: "product-file.yml", look: "head -3 DIR/out/account_flags.jsonl",
+	}
 	dsn, named := os.LookupEnv(PostgresVariable)
 	switch {
 	case dsn != "":

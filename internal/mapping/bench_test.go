@@ -16,8 +16,10 @@ func accounts(b *testing.B, n int) (*Mapping, arrow.RecordBatch) {
 	md := model{fields: columns("id", row.Int, "name", row.Text, "email", row.Text, "seats", arrow.PrimitiveTypes.Int32, "score", row.Float, "mrr", &arrow.Decimal128Type{Precision: 12, Scale: 2},
 		"active", row.Bool, "seen", row.Instant, "plan", row.Text, "country", row.Text, "n", arrow.PrimitiveTypes.Int32)}
 	for i := range n {
-		md.rows = append(md.rows, []row.Value{row.IntValue(int64(i)), text(fmt.Sprintf("Company %d", i)), text(fmt.Sprintf("owner%d@example.com", i)), row.IntValue(int64(i % 500)), row.FloatValue(float64(i%1000) / 7),
-			dec(fmt.Sprintf("%d.%02d", i%100000, i%100)), row.BoolValue(i%3 == 0), row.InstantValue(1.7e9+int64(i), uint32(i%1000)*1000), text("enterprise"), text("DE"), row.IntValue(int64(i % 90))})
+		md.rows = append(md.rows, []row.Value{
+			row.IntValue(int64(i)), text(fmt.Sprintf("Company %d", i)), text(fmt.Sprintf("owner%d@example.com", i)), row.IntValue(int64(i % 500)), row.FloatValue(float64(i%1000) / 7),
+			dec(fmt.Sprintf("%d.%02d", i%100000, i%100)), row.BoolValue(i%3 == 0), row.InstantValue(1.7e9+int64(i), uint32(i%1000)*1000), text("enterprise"), text("DE"), row.IntValue(int64(i % 90)),
+		})
 	}
 	s := spec(md, nil)
 	for _, f := range md.fields[1:] {

@@ -22,7 +22,7 @@ import (
 func rowActivation(columns map[string]any) cel.Activation {
 	a, err := cel.NewActivation(map[string]any{"row": columns})
 	if err != nil {
-		panic("mapping: " + err.Error()) // a map is always an activation
+		panic("mapping: " + err.Error()) //nolint:forbidigo // a map is always an activation
 	}
 	return a
 }
@@ -214,7 +214,7 @@ func valueOf(out ref.Val) (row.Value, error) {
 	case types.Bytes:
 		return row.BytesValue(v), nil
 	case types.Timestamp:
-		return row.InstantValue(v.Unix(), uint32(v.Nanosecond())), nil //nolint:gosec // below 10^9
+		return row.InstantValue(v.Unix(), uint32(v.Nanosecond())), nil
 	case types.Duration:
 		return row.DurationValue(v.Duration), nil
 	case *types.Optional:

@@ -181,8 +181,10 @@ func Test_without_match_the_key_identifies_where_the_tool_allows_it(t *testing.T
 func Test_expressions_see_every_kind(t *testing.T) {
 	fields := columns("id", row.Int, "dec", row.Decimal, "num", row.Int, "f", row.Float, "f32", arrow.PrimitiveTypes.Float32, "d128", &arrow.Decimal128Type{Precision: 12, Scale: 2},
 		"u", row.Uint, "t", row.Text, "b", row.Bool, "at", row.Instant, "day", row.Date, "ts", row.Timestamp, "raw", row.Bytes, "js", row.JSON, "none", row.Text)
-	md := model{fields, [][]row.Value{{row.IntValue(1), dec("80.00"), row.IntValue(80), row.FloatValue(80), row.FloatValue(0.1), dec("80.50"),
-		row.UintValue(1 << 63), text("ann"), row.BoolValue(true), row.InstantValue(1_700_000_000, 0), row.DateValue(20_000), row.TimestampValue(0, 0), row.BytesValue([]byte("x")), row.StringKind(row.JSON, `{"a":1}`), row.NullValue()}}}
+	md := model{fields, [][]row.Value{{
+		row.IntValue(1), dec("80.00"), row.IntValue(80), row.FloatValue(80), row.FloatValue(0.1), dec("80.50"),
+		row.UintValue(1 << 63), text("ann"), row.BoolValue(true), row.InstantValue(1_700_000_000, 0), row.DateValue(20_000), row.TimestampValue(0, 0), row.BytesValue([]byte("x")), row.StringKind(row.JSON, `{"a":1}`), row.NullValue(),
+	}}}
 	for _, c := range []struct {
 		cel  string
 		want row.Value

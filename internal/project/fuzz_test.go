@@ -36,7 +36,7 @@ func FuzzLoad(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer os.RemoveAll(dir) //nolint:errcheck // a leftover goes with the test's folder
+		defer os.RemoveAll(dir)
 		if err := os.WriteFile(filepath.Join(dir, "upwell.yml"), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -169,7 +169,7 @@ func sorted(list []string) []string { return slices.Sorted(slices.Values(list)) 
 func digest(doc any) string {
 	b, err := json.Marshal(doc)
 	if err != nil {
-		panic("project: hashing a definition: " + err.Error()) // strings and numbers only: cannot fail
+		panic("project: hashing a definition: " + err.Error()) //nolint:forbidigo // strings and numbers only: cannot fail
 	}
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:])

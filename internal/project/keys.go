@@ -67,6 +67,7 @@ func scalarValue() schema { return schema{"type": []string{"string", "number", "
 func referenceText() schema {
 	return schema{"type": "string", "pattern": referencePattern}
 }
+
 func patternText(p string) schema {
 	return schema{"anyOf": []any{schema{"type": "string", "pattern": p}, referenceText()}}
 }
@@ -74,6 +75,7 @@ func choice[T ~string](values ...T) schema { return schema{"enum": values} }
 func wholeNumber(least int) schema {
 	return schema{"anyOf": []any{schema{"type": "integer", "minimum": least}, referenceText()}}
 }
+
 func textList() schema {
 	return schema{"anyOf": []any{textValue(), schema{"type": "array", "items": textValue(), "minItems": 1}}}
 }
@@ -81,6 +83,7 @@ func mapOf(value schema) schema { return schema{"type": "object", "additionalPro
 func named(value schema) schema {
 	return schema{"type": []string{"object", "null"}, "propertyNames": schema{"pattern": namePattern}, "additionalProperties": value}
 }
+
 func threshold() schema {
 	return schema{"anyOf": []any{schema{"type": "integer", "minimum": 0}, schema{"type": "string", "pattern": percentPattern}, referenceText()}}
 }

@@ -228,12 +228,23 @@ func Test_values_that_do_not_fit_an_arrow_column_are_refused(t *testing.T) {
 		dt arrow.DataType
 		v  Value
 	}{
-		{arrow.PrimitiveTypes.Int8, IntValue(128)}, {arrow.PrimitiveTypes.Uint8, IntValue(-1)}, {arrow.PrimitiveTypes.Int64, UintValue(math.MaxUint64)},
-		{arrow.PrimitiveTypes.Float64, IntValue(1<<53 + 1)}, {arrow.PrimitiveTypes.Float64, IntValue(math.MaxInt64)}, {arrow.PrimitiveTypes.Float32, FloatValue(0.123456789)},
-		{&arrow.Decimal128Type{Precision: 4, Scale: 2}, DecimalValue("1.234")}, {&arrow.Decimal128Type{Precision: 4, Scale: 2}, DecimalValue("123.4")}, {&arrow.Decimal128Type{Precision: 4, Scale: 2}, DecimalValue("NaN")},
-		{&arrow.TimestampType{Unit: arrow.Microsecond}, TimestampValue(0, 1)}, {&arrow.TimestampType{Unit: arrow.Nanosecond}, TimestampValue(1e11, 0)},
-		{&arrow.TimestampType{Unit: arrow.Second}, InstantValue(0, 0)}, {&arrow.TimestampType{Unit: arrow.Second, TimeZone: "UTC"}, TimestampValue(0, 0)},
-		{arrow.FixedWidthTypes.Date32, DateValue(math.MaxInt64)}, {arrow.FixedWidthTypes.Boolean, IntValue(1)}, {arrow.BinaryTypes.String, BytesValue(nil)}, {arrow.BinaryTypes.Binary, TextValue("x")},
+		{arrow.PrimitiveTypes.Int8, IntValue(128)},
+		{arrow.PrimitiveTypes.Uint8, IntValue(-1)},
+		{arrow.PrimitiveTypes.Int64, UintValue(math.MaxUint64)},
+		{arrow.PrimitiveTypes.Float64, IntValue(1<<53 + 1)},
+		{arrow.PrimitiveTypes.Float64, IntValue(math.MaxInt64)},
+		{arrow.PrimitiveTypes.Float32, FloatValue(0.123456789)},
+		{&arrow.Decimal128Type{Precision: 4, Scale: 2}, DecimalValue("1.234")},
+		{&arrow.Decimal128Type{Precision: 4, Scale: 2}, DecimalValue("123.4")},
+		{&arrow.Decimal128Type{Precision: 4, Scale: 2}, DecimalValue("NaN")},
+		{&arrow.TimestampType{Unit: arrow.Microsecond}, TimestampValue(0, 1)},
+		{&arrow.TimestampType{Unit: arrow.Nanosecond}, TimestampValue(1e11, 0)},
+		{&arrow.TimestampType{Unit: arrow.Second}, InstantValue(0, 0)},
+		{&arrow.TimestampType{Unit: arrow.Second, TimeZone: "UTC"}, TimestampValue(0, 0)},
+		{arrow.FixedWidthTypes.Date32, DateValue(math.MaxInt64)},
+		{arrow.FixedWidthTypes.Boolean, IntValue(1)},
+		{arrow.BinaryTypes.String, BytesValue(nil)},
+		{arrow.BinaryTypes.Binary, TextValue("x")},
 		{arrow.FixedWidthTypes.Time32s, TimeValue(1)},
 	} {
 		b := array.NewBuilder(memory.DefaultAllocator, c.dt)

@@ -120,6 +120,9 @@ func passing(f *fault.Error) bool {
 // ledger is given its key before the first acknowledgement: should this run die, the next one must know what its keys are.
 func (x *execution) startGeneration(ctx context.Context) error {
 	if x.renewed {
+		if err := x.e.Store.Renew(ctx, x.sync.Name); err != nil {
+			return err
+		}
 		if err := x.session.Close(); err != nil {
 			return err
 		}

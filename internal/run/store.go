@@ -126,6 +126,8 @@ type Store interface {
 	Adopt(ctx context.Context, sync string, settled func(run string, row deliver.IntentRow) (bool, error)) error
 	// Open lists the keys with an open outcome.
 	Open(ctx context.Context, sync string) ([]OpenKey, error)
+	// Renew says that a new generation begins: keys stay open, but the records their requests were for are not its records.
+	Renew(ctx context.Context, sync string) error
 	// Refused lists what the planner must know of refusals (rejected and unknown rows), by key.
 	Refused(ctx context.Context, sync string, now time.Time) (map[string]plan.Refusal, error)
 	// Jobs lists asynchronous jobs a dead run left behind.

@@ -110,7 +110,7 @@ func Read(ctx context.Context, p *project.Project) (*State, error) {
 // stateID compares the project's lock file with the folder.
 func stateID(projectDir, dir string, choice Choice) (string, error) {
 	var want lockFile
-	b, err := os.ReadFile(lockPath(projectDir)) //nolint:gosec // the project's own file
+	b, err := os.ReadFile(lockPath(projectDir))
 	switch {
 	case err == nil:
 		if err := json.Unmarshal(b, &want); err != nil {
@@ -186,12 +186,12 @@ func diskCode(err error) fault.Code {
 // take locks the folder for this process. The lock ends with the process, however it ends.
 func take(dir string) (*os.File, error) {
 	path := filepath.Join(dir, "lock")
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the path is the state folder's
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fault.Wrap(fault.StateUnusable, err, "opening %s", path)
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		holder, _ := os.ReadFile(path) //nolint:errcheck,gosec // only for the message
+		holder, _ := os.ReadFile(path) //nolint:errcheck // only for the message
 		return nil, errors.Join(fault.New(fault.StateLocked, "the state folder is in use by %s", strings.TrimSpace(string(holder))), f.Close())
 	}
 	who := fmt.Sprintf("process %d (%s) since %s\n", os.Getpid(), strings.Join(os.Args[:min(2, len(os.Args))], " "), time.Now().UTC().Format(time.RFC3339))
@@ -215,7 +215,7 @@ func (s *State) identify(projectDir, id string) error {
 		}
 	}
 	var have lockFile
-	if b, err := os.ReadFile(lockPath(projectDir)); err == nil && json.Unmarshal(b, &have) == nil && have.StateID == id { //nolint:gosec // the project's own file
+	if b, err := os.ReadFile(lockPath(projectDir)); err == nil && json.Unmarshal(b, &have) == nil && have.StateID == id {
 		return nil
 	}
 	b, err := json.MarshalIndent(lockFile{Version: 1, StateID: id}, "", "  ")

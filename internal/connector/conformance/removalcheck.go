@@ -69,8 +69,10 @@ func outcomeChecks() []check {
 		name string
 		bad  func(i, n int) bool
 	}{
-		{"first", func(i, _ int) bool { return i == 0 }}, {"middle", func(i, n int) bool { return i == n/2 }},
-		{"last", func(i, n int) bool { return i == n-1 }}, {"every", func(int, int) bool { return true }},
+		{"first", func(i, _ int) bool { return i == 0 }},
+		{"middle", func(i, n int) bool { return i == n/2 }},
+		{"last", func(i, n int) bool { return i == n-1 }},
+		{"every", func(int, int) bool { return true }},
 	} {
 		list = append(list, check{name: "partial: a refused row does not sink the rest, " + c.name + " row", run: func(s *stand) { s.refuses(s.creating(), c.bad) }})
 	}

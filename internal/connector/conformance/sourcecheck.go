@@ -263,8 +263,14 @@ func sourceBinds(w *well) {
 		name row.Value
 		want []string
 	}{
-		{row.TextValue("O'Neil"), []string{"1|O'Neil"}}, {row.TextValue("plain"), []string{"2|plain"}}, {row.TextValue("100%"), []string{"3|100%"}},
-		{row.TextValue("x' OR '1'='1"), nil}, {row.TextValue("' OR 1=1 -- "), nil}, {row.TextValue(`\' OR 1=1 -- `), nil}, {row.TextValue("'; DROP TABLE kit; --"), nil}, {row.TextValue("%"), nil},
+		{row.TextValue("O'Neil"), []string{"1|O'Neil"}},
+		{row.TextValue("plain"), []string{"2|plain"}},
+		{row.TextValue("100%"), []string{"3|100%"}},
+		{row.TextValue("x' OR '1'='1"), nil},
+		{row.TextValue("' OR 1=1 -- "), nil},
+		{row.TextValue(`\' OR 1=1 -- `), nil},
+		{row.TextValue("'; DROP TABLE kit; --"), nil},
+		{row.TextValue("%"), nil},
 	} {
 		got := w.rows(s, connector.Query{SQL: model, Equal: []connector.ColumnIs{{Column: "name", Value: c.name}}})
 		if !slices.Equal(got, c.want) {

@@ -115,8 +115,8 @@ func (s spoiled) Read(ctx context.Context, q connector.Query) iter.Seq2[arrow.Re
 			}
 			defer s.busy.Store(false)
 		case "never lets go of a connection":
-			next, _ := iter.Pull2(s.Source.Read(context.WithoutCancel(ctx), q)) //nolint:staticcheck // the leak is meant
-			for b, err, ok := next(); ok && yield(b, err); b, err, ok = next() {
+			next, _ := iter.Pull2(s.Source.Read(context.WithoutCancel(ctx), q))
+			for b, err, ok := next(); ok && yield(b, err); b, err, ok = next() { //nolint:revive // the condition does the work
 			}
 			return
 		case "keeps all rows in memory":
@@ -272,8 +272,12 @@ func sourceHarness(bug string) SourceHarness {
 		Needs:   []string{"host"},
 		Via:     func(host, port string) map[string]string { return map[string]string{"host": host, "port": port} },
 		Types: []Type{
-			{"9007199254740993", row.Int, "9007199254740993"}, {"0.10", row.Decimal, "0.10"}, {"9007199254740993.5", row.Decimal, "9007199254740993.5"},
-			{"'x'::text", row.Text, "x"}, {"'infinity'::date", row.Absent, ""}, {"NULL::int", row.Int, "null"},
+			{"9007199254740993", row.Int, "9007199254740993"},
+			{"0.10", row.Decimal, "0.10"},
+			{"9007199254740993.5", row.Decimal, "9007199254740993.5"},
+			{"'x'::text", row.Text, "x"},
+			{"'infinity'::date", row.Absent, ""},
+			{"NULL::int", row.Int, "null"},
 		},
 	}
 	return h

@@ -25,7 +25,7 @@ type way struct {
 	mu       sync.Mutex
 	requests int
 	written  int
-	largest_ int
+	biggest  int
 	bad      *weather
 }
 
@@ -86,7 +86,7 @@ func (w *way) count(writes bool) int {
 func (w *way) largest() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.largest_
+	return w.biggest
 }
 
 // arrive counts a request and says what happens to it.
@@ -98,7 +98,7 @@ func (w *way) arrive(r *http.Request, size int) *weather {
 		return nil
 	}
 	w.written++
-	w.largest_ = max(w.largest_, size)
+	w.biggest = max(w.biggest, size)
 	if w.bad == nil || w.bad.times == 0 {
 		return nil
 	}
@@ -162,7 +162,7 @@ func (w *way) pass(r *http.Request, body []byte) (int, http.Header, []byte, erro
 	if err != nil {
 		return 0, nil, nil, err
 	}
-	defer res.Body.Close() //nolint:errcheck // read to its end
+	defer res.Body.Close()
 	answer, err := io.ReadAll(res.Body)
 	if err != nil {
 		return 0, nil, nil, err

@@ -73,6 +73,7 @@ func twice(s *stand) {
 			if op != connector.OpUpdate {
 				records = s.emptied(op, n, n+1)
 			}
+		default: // the others make records
 		}
 		s.write(op, records...)
 		first := s.world.Records()

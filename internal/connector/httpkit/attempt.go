@@ -202,7 +202,7 @@ func (c *Client) roundTrip(ctx context.Context, r Request, req *http.Request, ti
 	if err != nil {
 		return nil, c.sendFault(parent, call, timeout, w, err)
 	}
-	defer res.Body.Close() //nolint:errcheck // read to its end or given up
+	defer res.Body.Close()
 	resp := &Response{Status: res.StatusCode, Header: res.Header, Call: call}
 	ok := accepted(r, res.StatusCode)
 	if ok {

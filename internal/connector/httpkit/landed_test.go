@@ -197,7 +197,7 @@ func Test_the_gate_learns_from_answers(t *testing.T) {
 		fb.Usage = []connector.Usage{{Window: "daily", Used: int64(r.Status)}}
 	}})
 	for _, status = range []int{429, 503, 500, 400, 200} {
-		c.Do(t.Context(), post) //nolint:errcheck // the feedback is what counts
+		c.Do(t.Context(), post)
 	}
 	want := []struct{ throttled, failed bool }{{true, false}, {true, false}, {false, true}, {false, false}, {false, false}}
 	for i, w := range want {

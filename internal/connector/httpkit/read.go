@@ -28,7 +28,7 @@ func readCapped(r io.Reader, limit, hint int64) ([]byte, error) {
 		switch {
 		case int64(len(b)) > limit:
 			return nil, tooLarge(limit)
-		case err == io.EOF: //nolint:errorlint // the bare EOF is the proper end
+		case err == io.EOF:
 			return b, nil
 		case err != nil:
 			return nil, err

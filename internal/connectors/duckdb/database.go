@@ -112,7 +112,7 @@ func (c *conn) close() {
 func (h *holder) shut() {
 	bindings.Close(&h.db)
 	if h.spill != "" {
-		_ = os.RemoveAll(h.spill) // spilled blocks are of no use any more; a left-over folder harms nobody
+		_ = os.RemoveAll(h.spill) //nolint:errcheck // spilled blocks are of no use any more; a left-over folder harms nobody
 		h.spill = ""
 	}
 }

@@ -162,6 +162,7 @@ func holdsFloat(t bindings.LogicalType) bool {
 				return true
 			}
 		}
+	default: // holds none
 	}
 	return false
 }

@@ -135,7 +135,7 @@ func project(sql string, cols []*column) string {
 func (st *statement) stream(progress func(int64), yield func(arrow.RecordBatch) bool) error {
 	var pending bindings.PendingResult
 	// The call is marked deprecated since DuckDB 1.0 and is the only way to a result that is not held in memory first.
-	state := bindings.PendingPreparedStreaming(st.raw, &pending) //nolint:staticcheck // see above
+	state := bindings.PendingPreparedStreaming(st.raw, &pending)
 	defer bindings.DestroyPending(&pending)
 	if state == bindings.StateError {
 		return refusal(bindings.PendingError(pending))

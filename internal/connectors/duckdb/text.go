@@ -151,6 +151,7 @@ func valueOf(v row.Value) (bindings.Value, error) {
 			return bindings.Value{}, fmt.Errorf("%s is finer than DuckDB's microseconds", v)
 		}
 		return bindings.CreateTimestampTZ(bindings.NewTimestamp(sec*1e6 + int64(nanos/1000))), nil
+	default: // has a bind call, or cannot be bound
 	}
 	whole, frac, _ := strings.Cut(v.Str(), ".")
 	n, ok := new(big.Int).SetString(whole+frac, 10)

@@ -129,7 +129,8 @@ func Test_a_null_infinity_is_just_null(t *testing.T) {
 func Test_nulls_stay_with_their_rows_across_chunks(t *testing.T) {
 	// A filter makes chunks of odd sizes, so validity bits are copied at odd positions.
 	_, rows, err := readAll(open1(t, map[string]string{}), connector.Query{
-		SQL: "SELECT i, CASE WHEN i % 7 <> 0 THEN i END AS n, CASE WHEN i > 30000 AND i % 5 <> 0 THEN 't' || i END AS s, CASE WHEN i % 11 <> 0 THEN i % 2 = 0 END AS b FROM range(100000) t(i) WHERE hash(i) % 3 <> 0"})
+		SQL: "SELECT i, CASE WHEN i % 7 <> 0 THEN i END AS n, CASE WHEN i > 30000 AND i % 5 <> 0 THEN 't' || i END AS s, CASE WHEN i % 11 <> 0 THEN i % 2 = 0 END AS b FROM range(100000) t(i) WHERE hash(i) % 3 <> 0",
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

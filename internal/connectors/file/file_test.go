@@ -166,9 +166,21 @@ func Test_a_snapshot_holds_the_current_state_in_every_mode(t *testing.T) {
 func Test_every_value_stands_as_it_is(t *testing.T) {
 	fields := []string{"v"}
 	rows := [][]any{
-		{1, null{}}, {2, ""}, {3, "null"}, {4, "a,\"b\"\r\nc"}, {5, "=1+1"}, {6, " x "}, {7, value(row.DecimalValue("12345678901234567890.10"))},
-		{8, row.IntValue(math.MinInt64)}, {9, row.BytesValue([]byte{0, 255})}, {10, row.InstantValue(1_800_000_000, 5)}, {11, row.StringKind(row.JSON, "{\n\"a\": 1}")},
-		{12, "é\x00\u2028"}, {13, row.BoolValue(true)}, {14, row.BytesValue(nil)}, {15, row.DateValue(1)},
+		{1, null{}},
+		{2, ""},
+		{3, "null"},
+		{4, "a,\"b\"\r\nc"},
+		{5, "=1+1"},
+		{6, " x "},
+		{7, value(row.DecimalValue("12345678901234567890.10"))},
+		{8, row.IntValue(math.MinInt64)},
+		{9, row.BytesValue([]byte{0, 255})},
+		{10, row.InstantValue(1_800_000_000, 5)},
+		{11, row.StringKind(row.JSON, "{\n\"a\": 1}")},
+		{12, "é\x00\u2028"},
+		{13, row.BoolValue(true)},
+		{14, row.BytesValue(nil)},
+		{15, row.DateValue(1)},
 	}
 	dir := t.TempDir()
 	write(t, connect(t, dir), to(connector.OpUpsert, fields...), batch(fields, rows...))

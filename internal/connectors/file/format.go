@@ -109,7 +109,7 @@ func identityOf(f format, b []byte, r *record, match []string, numeric []bool) [
 		at := len(b)
 		b = append(b, 0, 0, 0, 0)
 		b = f.identity(b, cell, numeric[i])
-		binary.BigEndian.PutUint32(b[at:], uint32(len(b)-at-4)) //nolint:gosec // a line is below 4 GiB
+		binary.BigEndian.PutUint32(b[at:], uint32(len(b)-at-4))
 	}
 	return b
 }

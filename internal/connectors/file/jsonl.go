@@ -122,19 +122,19 @@ func (jsonl) identity(b, cell []byte, _ bool) []byte {
 }
 
 func (jsonl) value(cell []byte) row.Value {
-	switch c := cell[0]; {
-	case c == 'n':
+	switch c := cell[0]; c {
+	case 'n':
 		return row.NullValue()
-	case c == 't', c == 'f':
+	case 't', 'f':
 		return row.BoolValue(c == 't')
-	case c == '"':
+	case '"':
 		var s string
 		if json.Unmarshal(cell, &s) == nil {
 			return row.TextValue(s)
 		}
-	case c == '{':
+	case '{':
 		return row.StringKind(row.JSON, string(cell))
-	case c == '[':
+	case '[':
 		return row.StringKind(row.Array, string(cell))
 	}
 	var i int64

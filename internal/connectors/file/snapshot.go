@@ -159,7 +159,7 @@ func (s *stage) merging(ctx context.Context, old io.Reader, exclude map[uint64]b
 			return err
 		}
 		id = identityOf(s.d.format, id[:0], &rec, s.to.Match, s.numeric)
-		m.byHash = append(m.byHash, entry{xxh3.Hash(id), at, uint32(n), uint32(len(line))}) //nolint:gosec // checked above
+		m.byHash = append(m.byHash, entry{xxh3.Hash(id), at, uint32(n), uint32(len(line))})
 		return nil
 	})
 	slices.SortFunc(m.byHash, func(a, b entry) int {

@@ -282,7 +282,7 @@ func Test_a_full_or_closed_folder_is_told_apart(t *testing.T) {
 		return
 	}
 	dir := t.TempDir()
-	if err := os.Chmod(dir, 0o500); err != nil { //nolint:gosec // that is the test
+	if err := os.Chmod(dir, 0o500); err != nil {
 		t.Fatal(err)
 	}
 	d := connect(t, dir)

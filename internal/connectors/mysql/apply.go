@@ -39,7 +39,7 @@ func (l *load) commit(ctx context.Context) error {
 	}
 	if err := l.exec(ctx, "COMMIT"); err != nil {
 		f := l.d.destFault(ctx, err, "committing")
-		if _, said := serverError(err); said {
+		if _, said := serverError(err); said { //nolint:errcheck // the second value says whether there is one
 			f = f.NotLanded() // the server refused: nothing of the transaction stands
 		}
 		return f
@@ -235,6 +235,7 @@ func (l *load) verdict(me *mysql.MySQLError) connector.Result {
 			return connector.Result{Status: connector.Retry, Code: fault.DestTransient, Message: "another session inserted the record at the same time"}
 		case connector.OpInsert, connector.OpAppend:
 			return l.outcome(true)
+		case connector.OpUpdate, connector.OpDelete, connector.OpClear, connector.OpAdd, connector.OpDrop:
 		}
 	}
 	return l.refusal(me)

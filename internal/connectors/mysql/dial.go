@@ -153,7 +153,7 @@ func secure(mc *mysql.Config, cfg connector.Config, projectDir string) error {
 		if !filepath.IsAbs(path) {
 			path = filepath.Join(projectDir, path)
 		}
-		pem, err := os.ReadFile(path) //nolint:gosec // the user names the file
+		pem, err := os.ReadFile(path)
 		if err != nil {
 			return fault.Wrap(fault.ProjectValue, err, "mysql: reading sslrootcert")
 		}

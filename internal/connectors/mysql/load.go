@@ -275,7 +275,7 @@ func (l *load) results(ctx context.Context, settle func(uint64, connector.Result
 	if err != nil {
 		return l.d.destFault(ctx, err, "reading what became of the rows")
 	}
-	defer rows.Close() //nolint:errcheck // Err tells
+	defer rows.Close()
 	for rows.Next() {
 		var ord uint64
 		var found bool

@@ -115,8 +115,8 @@ func (s *source) run(ctx context.Context, q connector.Query, sql string, args []
 			_ = c.Close() //nolint:errcheck // everything has been read
 			return
 		}
-		leave() // closes the socket at once, instead of reading the rest of the answer
-		_ = c.Close()
+		leave()       // closes the socket at once, instead of reading the rest of the answer
+		_ = c.Close() //nolint:errcheck // the answer is given up
 		s.kill(id)
 	}()
 	rows, err := s.query(inner, c, sql, args)

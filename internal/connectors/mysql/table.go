@@ -186,7 +186,7 @@ func each(ctx context.Context, c *sql.Conn, query string, args []any, row func(*
 	if err != nil {
 		return err
 	}
-	defer rows.Close() //nolint:errcheck // Err tells
+	defer rows.Close()
 	for rows.Next() {
 		if err := row(rows); err != nil {
 			return err

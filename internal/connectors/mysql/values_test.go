@@ -48,7 +48,7 @@ func Test_every_type_goes_there_and_back_exactly(t *testing.T) {
 		{"BIT(64)", "uint", []row.Value{row.UintValue(math.MaxUint64), num(5)}},
 		{"YEAR", "", []row.Value{num(1901), num(2155), num(0)}},
 		{"CHAR(5)", "", []row.Value{text("O'Bé"), text("🦆🦆🦆🦆🦆")}},
-		{"VARCHAR(300)", "", []row.Value{text("it's \"quoted\" \\ 100% _ \n\r\t\x00\x1a;--"), text(""), text("blank at the end "), text("naïve 🦆 ‮rtl")}},
+		{"VARCHAR(300)", "", []row.Value{text("it's \"quoted\" \\ 100% _ \n\r\t\x00\x1a;--"), text(""), text("blank at the end "), text("naïve 🦆 \u202ertl")}},
 		{"MEDIUMTEXT", "", []row.Value{text(long)}},
 		{"VARBINARY(20)", "", []row.Value{row.BytesValue([]byte{0, 255, '\'', '\\'}), row.BytesValue(nil)}},
 		{"BINARY(2)", "", []row.Value{row.BytesValue([]byte{1, 0})}},
@@ -174,12 +174,25 @@ func Test_values_of_other_kinds_go_in_where_nothing_is_lost(t *testing.T) {
 		value  row.Value
 		want   string
 	}{
-		{"TINYINT(1)", row.BoolValue(true), "1"}, {"BIT(1)", row.BoolValue(true), "\x01"}, {"INT", row.FloatValue(3), "3"}, {"INT", text("0042"), "42"},
-		{"INT", row.DecimalValue("42.000"), "42"}, {"DECIMAL(5,2)", row.FloatValue(0.1), "0.10"}, {"VARCHAR(30)", num(7), "7"}, {"VARCHAR(30)", row.BoolValue(false), "false"},
-		{"VARCHAR(30)", stamp("2024-01-01 00:00:00.5"), "2024-01-01T00:00:00.5"}, {"DATETIME", date("2024-01-01"), "2024-01-01 00:00:00"},
-		{"DATETIME", instant("2024-01-01 10:00:00"), "2024-01-01 10:00:00"}, {"TIME", row.StringKind(row.Interval, "-P1DT2H3M"), ""}, {"TIME", row.StringKind(row.Interval, "P1DT2H3M4S"), "26:03:04"},
-		{"JSON", row.StringKind(row.Array, `[1,"a"]`), `[1,"a"]`}, {"JSON", num(5), "5"}, {"JSON", text(`{"a":1}`), `{"a":1}`}, {"DATETIME", text("2024-01-01T10:00:00"), "2024-01-01 10:00:00"},
-		{"VARBINARY(9)", text("é"), "é"}, {"UUID", row.StringKind(row.UUID, "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"), "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"},
+		{"TINYINT(1)", row.BoolValue(true), "1"},
+		{"BIT(1)", row.BoolValue(true), "\x01"},
+		{"INT", row.FloatValue(3), "3"},
+		{"INT", text("0042"), "42"},
+		{"INT", row.DecimalValue("42.000"), "42"},
+		{"DECIMAL(5,2)", row.FloatValue(0.1), "0.10"},
+		{"VARCHAR(30)", num(7), "7"},
+		{"VARCHAR(30)", row.BoolValue(false), "false"},
+		{"VARCHAR(30)", stamp("2024-01-01 00:00:00.5"), "2024-01-01T00:00:00.5"},
+		{"DATETIME", date("2024-01-01"), "2024-01-01 00:00:00"},
+		{"DATETIME", instant("2024-01-01 10:00:00"), "2024-01-01 10:00:00"},
+		{"TIME", row.StringKind(row.Interval, "-P1DT2H3M"), ""},
+		{"TIME", row.StringKind(row.Interval, "P1DT2H3M4S"), "26:03:04"},
+		{"JSON", row.StringKind(row.Array, `[1,"a"]`), `[1,"a"]`},
+		{"JSON", num(5), "5"},
+		{"JSON", text(`{"a":1}`), `{"a":1}`},
+		{"DATETIME", text("2024-01-01T10:00:00"), "2024-01-01 10:00:00"},
+		{"VARBINARY(9)", text("é"), "é"},
+		{"UUID", row.StringKind(row.UUID, "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"), "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"},
 	} {
 		s := start(t, "CREATE TABLE t (id INT PRIMARY KEY, v "+c.column+")")
 		lines := s.mustWrite(target(s.object("t"), connector.OpUpsert, []string{"id"}, []string{"v"}), record{"id": num(1), "v": c.value})

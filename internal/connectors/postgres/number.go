@@ -31,7 +31,7 @@ func integer(v row.Value) (int64, bool) {
 // float gives a number as a float of so many bits when that reads back as the same number.
 func float(v row.Value, bits int) (float64, bool) {
 	var text string
-	switch v.Kind() { //nolint:exhaustive // numbers only
+	switch v.Kind() {
 	case row.Float:
 		f := v.Float()
 		if bits == 64 || float64(float32(f)) == f || math.IsNaN(f) {
@@ -67,7 +67,7 @@ func micros(v row.Value) (int64, bool) {
 func (s *slot) appendNumeric(b []byte, v row.Value) ([]byte, *refusal) {
 	var buf [64]byte
 	var text []byte
-	switch v.Kind() { //nolint:exhaustive // numbers only
+	switch v.Kind() {
 	case row.Int, row.Uint:
 		text = v.AppendText(buf[:0])
 	case row.Decimal:

@@ -299,7 +299,7 @@ func appendTime(b []byte, v row.Value) []byte {
 		y, bc = 1-y, true
 	}
 	b = fmt.Appendf(b, "%04d", y)
-	switch v.Kind() { //nolint:exhaustive // the three kinds that GoTime serves
+	switch v.Kind() {
 	case row.Date:
 		b = t.AppendFormat(b, "-01-02")
 	case row.Instant:

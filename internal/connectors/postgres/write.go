@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"encoding/binary"
-
 	"fmt"
 	"slices"
 	"strconv"

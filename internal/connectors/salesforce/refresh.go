@@ -81,7 +81,7 @@ func (r *refreshToken) save(token string) error {
 	if r.file == "" {
 		return fault.New(fault.StateUnusable, "the org rotates refresh tokens and there is no state folder to keep the new one").NotLanded()
 	}
-	b, err := json.Marshal(refreshFile{r.origin, token})
+	b, err := json.Marshal(refreshFile{r.origin, token}) //nolint:gosec // kept on purpose, in a private file: the org has spent the old one
 	if err != nil {
 		return stateFault(err, "keeping the new refresh token")
 	}

@@ -107,6 +107,7 @@ func (c *column) value(v driver.Value) (row.Value, error) {
 			}
 		case row.JSON: // JSON has the affinity NUMERIC: SQLite keeps a document that is a number as one
 			return row.StringKind(row.JSON, strconv.FormatInt(v, 10)), nil
+		default: // refused below
 		}
 		return row.Value{}, c.refuse(fmt.Sprintf("the integer %d", v))
 	case float64:
@@ -127,6 +128,7 @@ func (c *column) value(v driver.Value) (row.Value, error) {
 			if w, err := row.ParseText(c.kind, v); err == nil {
 				return w, nil
 			}
+		default: // refused below
 		}
 		return row.Value{}, c.refuse(fmt.Sprintf("a text of %d bytes", len(v)))
 	case []byte:

@@ -146,7 +146,9 @@ func Test_a_request_is_what_the_contract_says(t *testing.T) {
 	d := connect(t, c.settings())
 	b := row.NewBatch([]string{"id", "region"}, []string{"score", "note", "left_out", "when", "exact", "doc", "ok"}, 2)
 	b.Add(row.Meta{IdempotencyKey: "k1"}, []row.Value{row.IntValue(math.MaxInt64), row.TextValue("a\"b")}, []row.Value{
-		row.FloatValue(71.5), row.TextValue("é\n\u2028<"), {}, row.InstantValue(1_800_000_000, 5), row.DecimalValue("12345678901234567890.10"),
+		row.FloatValue(71.5), row.TextValue("é\n\u2028<"),
+		{},
+		row.InstantValue(1_800_000_000, 5), row.DecimalValue("12345678901234567890.10"),
 		row.StringKind(row.JSON, `{"a":[1,2]}`), row.BoolValue(true),
 	})
 	b.Add(row.Meta{IdempotencyKey: "k2", RemoteID: "rec_9"}, []row.Value{row.NullValue(), row.TextValue("")}, []row.Value{

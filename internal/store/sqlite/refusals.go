@@ -126,7 +126,7 @@ func (s *Store) Open(ctx context.Context, sync string) ([]run.OpenKey, error) {
 	if err != nil {
 		return nil, stateFault(err, "reading open outcomes")
 	}
-	defer rows.Close() //nolint:errcheck // its error is rows.Err's
+	defer rows.Close()
 	var out []run.OpenKey
 	for rows.Next() {
 		var k run.OpenKey
@@ -162,7 +162,7 @@ func (s *Store) Refused(ctx context.Context, sync string, now time.Time) (map[st
 	if err != nil {
 		return nil, stateFault(err, "reading refusals")
 	}
-	defer rows.Close() //nolint:errcheck // its error is rows.Err's
+	defer rows.Close()
 	out := map[string]plan.Refusal{}
 	for rows.Next() {
 		var key []byte
@@ -187,7 +187,7 @@ func (s *Store) Jobs(ctx context.Context, sync string) ([]deliver.SavedJob, erro
 	if err != nil {
 		return nil, stateFault(err, "reading jobs")
 	}
-	defer rows.Close() //nolint:errcheck // its error is rows.Err's
+	defer rows.Close()
 	var out []deliver.SavedJob
 	for rows.Next() {
 		var j deliver.SavedJob
@@ -227,6 +227,14 @@ func (s *Store) Gone(ctx context.Context, sync string, keys [][]byte) error {
 	return s.write(ctx, func(tx *sql.Tx) error { return dropRefusals(tx, sync, keys, "rejected") })
 }
 
+// Renew leaves keys open and forgets which records their requests were for.
+func (s *Store) Renew(ctx context.Context, sync string) error {
+	return s.write(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE refusals SET match = x'', remote_id = '' WHERE sync = ? AND kind = 'unknown'`, sync)
+		return err
+	})
+}
+
 const refusedColumns = `sync, key, kind, code, field, message, first_seen, last_seen, next_at, attempts, run, excerpt, due`
 
 // Refusals lists rows on record, newest first.
@@ -248,7 +256,7 @@ func scanRefused(rows *sql.Rows, err error) ([]run.Refused, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close() //nolint:errcheck // its error is rows.Err's
+	defer rows.Close()
 	var out []run.Refused
 	for rows.Next() {
 		var r run.Refused

@@ -127,7 +127,7 @@ func (s *Store) SetSyncState(ctx context.Context, sync string, st run.SyncState)
 func (s *Store) Forget(ctx context.Context, sync string) error {
 	return s.write(ctx, func(tx *sql.Tx) error {
 		for _, t := range []string{"intents", "refusals", "jobs", "syncs"} {
-			if _, err := tx.ExecContext(ctx, `DELETE FROM `+t+` WHERE sync = ?`, sync); err != nil { //nolint:gosec // table names are fixed
+			if _, err := tx.ExecContext(ctx, `DELETE FROM `+t+` WHERE sync = ?`, sync); err != nil {
 				return err
 			}
 		}

@@ -140,7 +140,7 @@ func (s *Store) migrate(ctx context.Context) error {
 	if err != nil {
 		return stateFault(err, "opening "+s.path)
 	}
-	defer tx.Rollback() //nolint:errcheck // after a commit this does nothing
+	defer tx.Rollback()
 	if _, err := tx.ExecContext(ctx, schema); err != nil {
 		return stateFault(err, "creating "+s.path)
 	}
@@ -224,7 +224,7 @@ func (s *Store) transact(batch []*write, errs []error) error {
 	if err != nil {
 		return stateFault(err, "writing "+s.path)
 	}
-	defer tx.Rollback() //nolint:errcheck // after a commit this does nothing
+	defer tx.Rollback()
 	for i, w := range batch {
 		if _, err := tx.ExecContext(ctx, "SAVEPOINT w"); err != nil {
 			return stateFault(err, "writing "+s.path)
@@ -321,7 +321,7 @@ func verifySum(path string) error {
 }
 
 func fileSum(path string) (string, error) {
-	f, err := os.Open(path) //nolint:gosec // the path is the state folder's
+	f, err := os.Open(path)
 	if err != nil {
 		return "", err
 	}

@@ -91,7 +91,7 @@ func (c *Reader) quoted() (string, bool, error) {
 	for {
 		b, err := c.r.ReadByte()
 		if err != nil {
-			if err == io.EOF { //nolint:errorlint // the bare EOF is the proper end
+			if err == io.EOF {
 				err = io.ErrUnexpectedEOF
 			}
 			return "", false, err

@@ -19,7 +19,7 @@ func readAll(text string) ([][]string, error) {
 	var out [][]string
 	for {
 		rec, err := r.Read(nil)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return out, nil
 		}
 		if err != nil {

@@ -51,7 +51,7 @@ func (a *authority) reset() {
 func (a *authority) token(prefix, org string) string {
 	a.seq++
 	var b [24]byte
-	_, _ = rand.Read(b[:]) //nolint:errcheck // crypto/rand does not fail
+	_, _ = rand.Read(b[:])
 	return fmt.Sprintf("%s%s!AQE%d%s", org, prefix, a.seq, hex.EncodeToString(b[:]))
 }
 

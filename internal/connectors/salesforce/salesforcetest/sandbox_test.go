@@ -30,9 +30,13 @@ func Test_addresses_and_types_that_are_not_known_are_refused(t *testing.T) {
 		method, path, kind string
 		status             int
 	}{
-		{"GET", "/services/data/v10.0/limits", "", 404}, {"GET", api + "nothing", "", 404}, {"GET", "/elsewhere", "", 404},
-		{"PATCH", api + byNumber, "text/plain", 415}, {"GET", api + "query?q=" + strings.Repeat("x", 15_500), "", 414},
-		{"GET", "/services/data", "", 200}, {"GET", api, "", 200},
+		{"GET", "/services/data/v10.0/limits", "", 404},
+		{"GET", api + "nothing", "", 404},
+		{"GET", "/elsewhere", "", 404},
+		{"PATCH", api + byNumber, "text/plain", 415},
+		{"GET", api + "query?q=" + strings.Repeat("x", 15_500), "", 414},
+		{"GET", "/services/data", "", 200},
+		{"GET", api, "", 200},
 	} {
 		if r := c.send(x.method, x.path, x.kind, ""); r.status != x.status {
 			t.Errorf("%s %.60s: %d %s", x.method, x.path, r.status, r.body)

@@ -237,8 +237,8 @@ func Benchmark_collections_of_200_records(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer s.Close()                                                                                                                                                                                        //nolint:errcheck // the benchmark is over
-	resp, err := http.PostForm(s.URL()+"/services/oauth2/token", url.Values{"grant_type": {"client_credentials"}, "client_id": {salesforcetest.ClientID}, "client_secret": {salesforcetest.ClientSecret}}) //nolint:noctx // a benchmark
+	defer s.Close()
+	resp, err := http.PostForm(s.URL()+"/services/oauth2/token", url.Values{"grant_type": {"client_credentials"}, "client_id": {salesforcetest.ClientID}, "client_secret": {salesforcetest.ClientSecret}})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -261,7 +261,7 @@ func Benchmark_collections_of_200_records(b *testing.B) {
 			body.WriteString(account(`"Account_Number__c":"k` + jsonInt(n%100_000) + `","Name":"Name","Health_Score__c":71.5,"Health_Tier__c":"watch","Status__c":"x","Source__c":"upwell","MRR__c":12.5,"Last_Seen__c":"2026-01-01T00:00:00Z"`))
 		}
 		body.WriteString(`]}`)
-		req, err := http.NewRequest("PATCH", s.URL()+api+byNumber, &body) //nolint:noctx // a benchmark
+		req, err := http.NewRequest("PATCH", s.URL()+api+byNumber, &body)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -15,7 +15,7 @@ import (
 
 // Token is the bearer token a stand-in accepts, and SigningSecret the secret it verifies signatures with.
 const (
-	Token         = "stand-in-webhook-token" //nolint:gosec // not a secret: it opens a stand-in
+	Token         = "stand-in-webhook-token"
 	SigningSecret = "whsec_c3RhbmQtaW4tc2lnbmluZy1zZWNyZXQtMDEyMzQ1"
 )
 
