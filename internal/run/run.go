@@ -302,10 +302,7 @@ func (x *execution) deliverWith(ctx context.Context, o deliver.Options, p ledger
 
 // account counts rows that a broken delivery lost sight of as unknown: nothing better is known of them.
 func (c *Counts) account() {
-	planned := c.Planned.Add + c.Planned.Change + c.Planned.Remove
-	if lost := planned - c.Delivered - c.Skipped - c.Rejected - c.Unknown - c.Withheld - c.Pending; lost > 0 {
-		c.Unknown += lost
-	}
+	c.Unknown += max(0, c.unaccounted())
 }
 
 // balanced asserts Invariant 6 on every run.
