@@ -76,7 +76,7 @@ func Test_what_a_first_run_acknowledged_before_it_died_counts(t *testing.T) {
 // P4: a run that is broken off in the middle of its plan accounts for what it did not come to.
 func Test_a_run_that_is_broken_off_accounts_for_every_row(t *testing.T) {
 	w := newWorld(t, "mode: upsert\n    "+byID)
-	for i := range 300 {
+	for i := range 5000 {
 		w.model.rows[i] = record{match: fmt.Sprint(i), v: "a", tier: "t"}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -88,13 +88,13 @@ func Test_a_run_that_is_broken_off_accounts_for_every_row(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if why := unbalanced(rec.Counts); why != "" || rec.Counts.Pending < 290 || rec.Status != run.Cancelled {
+	if why := unbalanced(rec.Counts); why != "" || rec.Counts.Pending < 4900 || rec.Status != run.Cancelled {
 		t.Errorf("%s: %s %+v", rec.Status, why, rec.Counts)
 	}
 	w.tool.before = nil
 	w.ok()
 	w.agrees(false)
-	t.Logf("broken off after %d of 300 rows: %d pending, %d unknown", rec.Counts.Delivered, rec.Counts.Pending, rec.Counts.Unknown)
+	t.Logf("broken off after %d of 5000 rows: %d pending, %d unknown", rec.Counts.Delivered, rec.Counts.Pending, rec.Counts.Unknown)
 }
 
 // Which of two runs spoke last about a key is told by their ids, so ids grow although the clock was set back.

@@ -119,7 +119,7 @@ func Test_a_move_whose_answer_was_lost(t *testing.T) {
 	}
 }
 
-// An insert whose answer was lost is never sent a second time: it is found, or it waits for a person.
+// Invariant 2: an insert whose answer was lost is never sent a second time: it is found, or it waits for a person.
 func Test_an_insert_whose_process_died_is_never_doubled(t *testing.T) {
 	for _, readable := range []bool{true, false} {
 		t.Run(fmt.Sprintf("the tool can be read: %v", readable), func(t *testing.T) {

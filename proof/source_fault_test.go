@@ -146,7 +146,7 @@ syncs:
 	t.Logf("answer of %d bytes cut at %d offsets: %d runs failed, 0 removals, 0 rows sent", whole, offsets, failed)
 }
 
-// P5: what a shrunken, empty, doubled or keyless read means.
+// Invariant 3, Invariant 4. P5: what a shrunken, empty, doubled or keyless read means.
 func Test_a_bad_read_removes_nothing(t *testing.T) {
 	fill := func(t *testing.T) *world {
 		w := newWorld(t, "mode: mirror\n    "+byID)
