@@ -119,8 +119,8 @@ type sickness struct {
 	atLeast  time.Duration
 }
 
-// once makes the first request go wrong.
-func once1(do func(r *receiver, w http.ResponseWriter, rows []hookRow)) func(*receiver) func(int, http.ResponseWriter, []hookRow) bool {
+// first makes the first request go wrong.
+func first(do func(r *receiver, w http.ResponseWriter, rows []hookRow)) func(*receiver) func(int, http.ResponseWriter, []hookRow) bool {
 	return func(r *receiver) func(int, http.ResponseWriter, []hookRow) bool {
 		return func(call int, w http.ResponseWriter, rows []hookRow) bool {
 			if call > 1 {
@@ -187,36 +187,36 @@ func poison(code int) func(*receiver) func(int, http.ResponseWriter, []hookRow) 
 }
 
 var sicknesses = []sickness{
-	{name: "headers come a byte at a time", script: once1(raw(func(c net.Conn) { drip(c, "HTTP/1.1 200 OK\r\n"+strings.Repeat("X-Slow: loris\r\n", 100)) }))},
-	{name: "the body comes a byte at a time", script: once1(raw(func(c net.Conn) {
+	{name: "headers come a byte at a time", script: first(raw(func(c net.Conn) { drip(c, "HTTP/1.1 200 OK\r\n"+strings.Repeat("X-Slow: loris\r\n", 100)) }))},
+	{name: "the body comes a byte at a time", script: first(raw(func(c net.Conn) {
 		drip(c, "HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n")
 	}))},
-	{name: "accepts and never answers", script: once1(raw(func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }))},
-	{name: "reset after applying", script: once1(func(r *receiver, w http.ResponseWriter, rows []hookRow) { r.apply(rows); hijack(w) })},
-	{name: "closed after applying", script: once1(func(r *receiver, w http.ResponseWriter, rows []hookRow) {
+	{name: "accepts and never answers", script: first(raw(func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }))},
+	{name: "reset after applying", script: first(func(r *receiver, w http.ResponseWriter, rows []hookRow) { r.apply(rows); hijack(w) })},
+	{name: "closed after applying", script: first(func(r *receiver, w http.ResponseWriter, rows []hookRow) {
 		r.apply(rows)
 		raw(func(net.Conn) {})(r, w, rows)
 	})},
-	{name: "the answer is cut", script: once1(func(r *receiver, w http.ResponseWriter, rows []hookRow) {
+	{name: "the answer is cut", script: first(func(r *receiver, w http.ResponseWriter, rows []hookRow) {
 		r.apply(rows)
 		raw(func(c net.Conn) {
 			fmt.Fprint(c, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{\"results\":[{\"status\":\"deliv")
 		})(r, w, rows)
 	})},
-	{name: "the answer is JSON cut short", script: once1(func(_ *receiver, w http.ResponseWriter, _ []hookRow) {
+	{name: "the answer is JSON cut short", script: first(func(_ *receiver, w http.ResponseWriter, _ []hookRow) {
 		w.Header().Set("Content-Type", "application/json")
 		fmt.Fprint(w, `{"results":[{"status":"delivered"},`)
 	})},
-	{name: "the answer is no HTTP", script: once1(raw(func(c net.Conn) { fmt.Fprint(c, "SSH-2.0-OpenSSH_9.2\r\n") }))},
-	{name: "a page of a proxy with status 200", script: once1(func(_ *receiver, w http.ResponseWriter, _ []hookRow) {
+	{name: "the answer is no HTTP", script: first(raw(func(c net.Conn) { fmt.Fprint(c, "SSH-2.0-OpenSSH_9.2\r\n") }))},
+	{name: "a page of a proxy with status 200", script: first(func(_ *receiver, w http.ResponseWriter, _ []hookRow) {
 		w.Header().Set("Content-Type", "text/html")
 		fmt.Fprint(w, "<!doctype html><title>Sign in</title>")
 	})},
-	{name: "a page that calls itself JSON", script: once1(func(_ *receiver, w http.ResponseWriter, _ []hookRow) {
+	{name: "a page that calls itself JSON", script: first(func(_ *receiver, w http.ResponseWriter, _ []hookRow) {
 		w.Header().Set("Content-Type", "application/json")
 		fmt.Fprint(w, "<html><body>gateway</body></html>")
 	})},
-	{name: "a JSON answer that calls itself text", script: once1(func(r *receiver, w http.ResponseWriter, rows []hookRow) {
+	{name: "a JSON answer that calls itself text", script: first(func(r *receiver, w http.ResponseWriter, rows []hookRow) {
 		r.apply(rows)
 		r.say(w, rows, nil)
 		w.Header().Set("Content-Type", "text/plain")
@@ -230,11 +230,11 @@ var sicknesses = []sickness{
 		r.mu.Unlock()
 		w.WriteHeader(http.StatusOK)
 	})},
-	{name: "results are missing", script: once1(func(r *receiver, w http.ResponseWriter, rows []hookRow) {
+	{name: "results are missing", script: first(func(r *receiver, w http.ResponseWriter, rows []hookRow) {
 		r.apply(rows[:len(rows)/2])
 		r.say(w, rows[:len(rows)/2], nil)
 	})},
-	{name: "results for more rows than were sent", script: once1(func(_ *receiver, w http.ResponseWriter, rows []hookRow) {
+	{name: "results for more rows than were sent", script: first(func(_ *receiver, w http.ResponseWriter, rows []hookRow) {
 		w.Header().Set("Content-Type", "application/json")
 		fmt.Fprintf(w, `{"results":[%s]}`, strings.TrimSuffix(strings.Repeat(`{"status":"delivered"},`, len(rows)+3), ","))
 	})},
@@ -270,19 +270,19 @@ var sicknesses = []sickness{
 			return true
 		}
 	}, status: run.Failed, code: fault.DestSystemic, sent: 200 + 12*25},
-	{name: "429 with seconds", script: once1(status(429, "Retry-After", "1")), atLeast: time.Second},
-	{name: "429 with a date", script: once1(func(_ *receiver, w http.ResponseWriter, _ []hookRow) {
+	{name: "429 with seconds", script: first(status(429, "Retry-After", "1")), atLeast: time.Second},
+	{name: "429 with a date", script: first(func(_ *receiver, w http.ResponseWriter, _ []hookRow) {
 		w.Header().Set("Retry-After", time.Now().Add(2*time.Second).UTC().Format(http.TimeFormat))
 		w.WriteHeader(http.StatusTooManyRequests)
 	}), atLeast: 900 * time.Millisecond},
-	{name: "429 with a time in seconds since 1970", script: once1(func(_ *receiver, w http.ResponseWriter, _ []hookRow) {
+	{name: "429 with a time in seconds since 1970", script: first(func(_ *receiver, w http.ResponseWriter, _ []hookRow) {
 		w.Header().Set("X-RateLimit-Reset", fmt.Sprint(time.Now().Add(2*time.Second).Unix()))
 		w.WriteHeader(http.StatusTooManyRequests)
 	}), atLeast: 900 * time.Millisecond},
-	{name: "429 without a word", script: once1(status(429)), atLeast: 400 * time.Millisecond},
-	{name: "503 with seconds", script: once1(status(503, "Retry-After", "1")), atLeast: time.Second},
-	{name: "500 once", script: once1(status(500))},
-	{name: "a bomb", script: once1(func(_ *receiver, w http.ResponseWriter, _ []hookRow) {
+	{name: "429 without a word", script: first(status(429)), atLeast: 400 * time.Millisecond},
+	{name: "503 with seconds", script: first(status(503, "Retry-After", "1")), atLeast: time.Second},
+	{name: "500 once", script: first(status(500))},
+	{name: "a bomb", script: first(func(_ *receiver, w http.ResponseWriter, _ []hookRow) {
 		w.Header().Set("Content-Encoding", "gzip")
 		w.Header().Set("Content-Type", "application/json")
 		z := gzip.NewWriter(w)
