@@ -48,11 +48,11 @@ type oracle struct {
 	server *httptest.Server
 
 	mu       sync.Mutex
-	has      map[int]int         // records: id -> version
-	got      map[int]map[int]int // id -> version -> times received
-	last     map[int]int         // id -> version received last, 0 = a removal
-	lastIn   map[int]int         // id -> epoch it was received last
-	durable  map[int]int         // what the ledger held durably after the last kill
+	has      map[int]int       // records: id -> version
+	got      map[[2]int32]bool // id and version received
+	last     map[int]int       // id -> version received last, 0 = a removal
+	lastIn   map[int]int       // id -> epoch it was received last
+	durable  map[int]int       // what the ledger held durably after the last kill
 	fault    func(rows []sentRow) sick
 	slowFor  time.Duration
 	onSent   func(n int) // called when the n-th write request has been applied, before it is answered
@@ -73,7 +73,7 @@ type oracle struct {
 func newOracle(t *testing.T) *oracle {
 	t.Helper()
 	o := &oracle{
-		t: t, has: map[int]int{}, got: map[int]map[int]int{}, last: map[int]int{}, lastIn: map[int]int{}, durable: map[int]int{},
+		t: t, has: map[int]int{}, got: map[[2]int32]bool{}, last: map[int]int{}, lastIn: map[int]int{}, durable: map[int]int{},
 		fault: func([]sentRow) sick { return well }, arrived: make(chan struct{}, 1),
 	}
 	o.server = httptest.NewServer(o)
@@ -196,15 +196,11 @@ func (o *oracle) receive(op string, rows []sentRow) (what sick, epoch int, wait 
 			o.breaks("%d = %d was acknowledged durably and is sent again", r.ID, r.V)
 		}
 		delete(o.durable, r.ID)
-		seen := o.got[r.ID]
-		if seen == nil {
-			seen = map[int]int{}
-			o.got[r.ID] = seen
-		}
-		if seen[r.V] > 0 {
+		sent := [2]int32{int32(r.ID), int32(r.V)} //nolint:gosec // both are small
+		if o.got[sent] {
 			o.again++
 		}
-		seen[r.V]++
+		o.got[sent] = true
 		o.last[r.ID], o.lastIn[r.ID] = r.V, o.epoch
 	}
 	return what, o.epoch, wait
