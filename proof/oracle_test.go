@@ -196,7 +196,7 @@ func (o *oracle) receive(op string, rows []sentRow) (what sick, epoch int, wait 
 			o.breaks("%d = %d was acknowledged durably and is sent again", r.ID, r.V)
 		}
 		delete(o.durable, r.ID)
-		sent := [2]int32{int32(r.ID), int32(r.V)} //nolint:gosec // both are small
+		sent := [2]int32{int32(r.ID), int32(r.V)}
 		if o.got[sent] {
 			o.again++
 		}
