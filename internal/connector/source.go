@@ -38,6 +38,7 @@ type Query struct {
 	Columns []string    // projection; nil = all
 	Where   string      // the sync's filter, SQL of the user; "" = none
 	Equal   []ColumnIs  // rows whose columns equal these values: bound as parameters
+	Params  []row.Value // parameters of SQL that the program made itself; only with SQL alone
 	Limit   int         // 0 = none
 	Rows    func(int64) // called now and then with the rows read so far; may be nil
 }
@@ -52,9 +53,11 @@ type ColumnIs struct {
 type Dialect struct {
 	Name        string
 	Quote       byte   // identifier quote: '"' or '`'; doubled inside
-	Placeholder string // "$" = $1, $2…; "?" = ?
+	Placeholder string // "$" = $1, $2…; "?" = ?; ":" = :p1, :p2…
 	// ParamCast, when set, is the text form of a parameter's type by kind, for servers that cannot infer it: "CAST(%s AS bigint)".
 	ParamCast map[row.Kind]string
+	// Ledger, when set, is what `diff: warehouse` needs to know; the source is then a Warehouse.
+	Ledger *LedgerSQL
 }
 
 // Ident quotes an identifier.
@@ -77,8 +80,11 @@ func (d Dialect) Table(name string) string {
 // Param gives the n-th (from 1) placeholder.
 func (d Dialect) Param(n int, k row.Kind) string {
 	p := d.Placeholder
-	if p == "$" {
+	switch p {
+	case "$":
 		p += strconv.Itoa(n)
+	case ":":
+		p += "p" + strconv.Itoa(n)
 	}
 	if c, ok := d.ParamCast[k]; ok {
 		p = strings.Replace(c, "%s", p, 1)
@@ -97,7 +103,7 @@ func (q Query) Relation(d Dialect) string {
 // Render gives the statement and its parameters. A plain model is passed through unwrapped, so that its ORDER BY counts.
 func (q Query) Render(d Dialect) (string, []row.Value) {
 	if q.SQL != "" && q.Columns == nil && q.Where == "" && len(q.Equal) == 0 && q.Limit == 0 {
-		return strings.TrimRight(strings.TrimSpace(q.SQL), "; \n\t"), nil
+		return strings.TrimRight(strings.TrimSpace(q.SQL), "; \n\t"), q.Params
 	}
 	var b strings.Builder
 	b.WriteString("SELECT ")

@@ -4,6 +4,9 @@ import (
 	"context"
 	"iter"
 
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"github.com/upwelldata/upwell/internal/connector"
 	"github.com/upwelldata/upwell/internal/row"
 )
 
@@ -70,6 +73,32 @@ type Comparison interface {
 	Finish(ctx context.Context) (Delta, error)
 	// Close throws the comparison away.
 	Close() error
+}
+
+// Differ is a snapshot that finds by itself which rows of a model may differ, where the model is, so that only those are read. That
+// of a session keeps what it found for Publish; any other changes nothing.
+type Differ interface {
+	// Diff compares. nil: it cannot, in this state; the model must be read and compared whole.
+	Diff(ctx context.Context, m Model, opts CompareOptions) (Difference, error)
+}
+
+// Model is what a Differ compares with.
+type Model struct {
+	Query   connector.Query // SQL or Table, and Where
+	Key     []string
+	Fields  []arrow.Field // the columns that the mapping reads, in its order; the key's are among them
+	Match   []string      // columns that identify the record in the tool; nil when they are the key
+	Mapping string        // its hash: another one than was published may make other records of the same columns
+	Settled []State       // entries in these states need not be told of when their row is gone
+}
+
+// Difference is a comparison whose rows come from the warehouse.
+type Difference interface {
+	Comparison
+	// Rows yields the rows that may differ, with the columns of Model.Fields. Every one is probed, and put where that says so.
+	Rows(ctx context.Context) iter.Seq2[arrow.RecordBatch, error]
+	// Total is the number of rows of the model, when Rows has ended.
+	Total() int64
 }
 
 // Session is a run's write access.

@@ -110,6 +110,17 @@ type Meta struct {
 	LastRunAt   time.Time
 }
 
+// Publish takes over what a run tells of itself. Generation is the home's to count.
+func (m *Meta) Publish(p Publication) {
+	m.KeyColumns, m.KeyKinds, m.MatchFields, m.Mapping = p.KeyColumns, p.KeyKinds, p.MatchFields, p.Mapping
+	if p.Complete {
+		m.NullKeys, m.Complete = p.NullKeys, true
+	}
+	if p.NewGeneration {
+		m.Complete = p.Complete
+	}
+}
+
 // Ack is one settled row to be recorded.
 type Ack struct {
 	Op       connector.Op

@@ -23,7 +23,7 @@ type source struct{ *dialer }
 
 // Dialect is PostgreSQL's SQL as data.
 func (s *source) Dialect() connector.Dialect {
-	return connector.Dialect{Name: typeName, Quote: '"', Placeholder: "$"}
+	return connector.Dialect{Name: typeName, Quote: '"', Placeholder: "$", Ledger: &ledgerSQL}
 }
 
 // Close has nothing to close: connections end with their calls.

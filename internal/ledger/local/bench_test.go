@@ -133,7 +133,7 @@ func BenchmarkPut(b *testing.B) {
 		for i := range n {
 			r := &recs[i%len(recs)]
 			key = row.AppendKey(key[:0], row.IntValue(int64(i)))
-			r.Key, r.Hash = key, row.KeyHash(firstSeed, key)
+			r.Key, r.Hash = key, row.KeyHash(Seed, key)
 			hash[0] = r.Hash
 			c.Probe(hash, print, candidate)
 			if err := c.Put(r); err != nil {
@@ -179,7 +179,7 @@ func BenchmarkProbe(b *testing.B) {
 	b.Logf("verify %v", time.Since(start))
 	hashes, prints := make([]uint64, n), make([]uint64, n)
 	for i := range n {
-		hashes[i], prints[i] = row.KeyHash(firstSeed, row.AppendKey(nil, row.IntValue(int64(i)))), mix(i)
+		hashes[i], prints[i] = row.KeyHash(Seed, row.AppendKey(nil, row.IntValue(int64(i)))), mix(i)
 		if i%100 == 37 {
 			prints[i]++
 		}

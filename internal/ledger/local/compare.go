@@ -48,16 +48,23 @@ func (b bitmap) set(i int)      { b[i>>6] |= 1 << (i & 63) }
 func (b bitmap) has(i int) bool { return b != nil && b.get(i) }
 
 func (p *snapshot) Compare(opts ledger.CompareOptions) (ledger.Comparison, error) {
-	s := p.s.retain()
+	c := newComparison(opts, p.s.m.Meta.Seed)
+	c.bind(p.s.retain())
+	c.late = !opts.All && int64(c.s.index.rows())*slotSize > p.opts.ProbeBytes
+	return c, nil
+}
+
+func newComparison(opts ledger.CompareOptions, seed uint64) *comparison {
 	if opts.Memory <= 0 {
 		opts.Memory = 64 << 20
 	}
-	c := &comparison{
-		s: s, opts: opts, spool: newSorter(opts.TempDir, kindSpool, opts.Memory, s.m.Meta.Seed),
-		seen: newBitmap(s.index.rows()), nullCodes: map[fault.Code]int64{},
-	}
-	c.late = !opts.All && int64(s.index.rows())*slotSize > p.opts.ProbeBytes
-	for h, key := range opts.Dirty {
+	return &comparison{opts: opts, spool: newSorter(opts.TempDir, kindSpool, opts.Memory, seed), nullCodes: map[fault.Code]int64{}}
+}
+
+// bind says which entries are compared with. The state is released with the comparison.
+func (c *comparison) bind(s *state) {
+	c.s, c.seen = s, newBitmap(s.index.rows())
+	for h, key := range c.opts.Dirty {
 		c.dirty = append(c.dirty, dirtyKey{h, bytes.Clone(key)})
 		from, to := s.index.find(h)
 		if c.block == nil {
@@ -70,12 +77,11 @@ func (p *snapshot) Compare(opts ledger.CompareOptions) (ledger.Comparison, error
 	slices.SortFunc(c.dirty, func(a, b dirtyKey) int {
 		return cmp.Or(cmp.Compare(a.hash, b.hash), bytes.Compare(a.key, b.key))
 	})
-	return c, nil
 }
 
 func (c *comparison) Probe(hash, print []uint64, candidate []bool) {
 	c.probed += int64(len(hash))
-	if c.opts.All || c.late || c.s.index.rows() == 0 {
+	if c.opts.All || c.late || c.s == nil || c.s.index.rows() == 0 {
 		for i := range candidate[:len(hash)] {
 			candidate[i] = true
 		}

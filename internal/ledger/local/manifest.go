@@ -63,11 +63,12 @@ type pending struct {
 	History  []fileRef    `json:"history"`
 }
 
-// firstSeed is the same for all ledgers: a plan before the first run, or before a new generation, must agree with the run.
-const firstSeed = 0x75707765_6c6c3031
+// Seed is the same for all ledgers: a plan before the first run, or before a new generation, must agree with the run, and a ledger
+// can move to another home.
+const Seed = 0x75707765_6c6c3031
 
 func emptyManifest() *manifest {
-	return &manifest{Format: Format, Canon: row.CanonicalVersion, Next: 1, Meta: ledger.Meta{Generation: 1, Seed: firstSeed}}
+	return &manifest{Format: Format, Canon: row.CanonicalVersion, Next: 1, Meta: ledger.Meta{Generation: 1, Seed: Seed}}
 }
 
 // files lists every file the manifest names.

@@ -15,16 +15,10 @@ func (s *session) Publish(ctx context.Context, pub ledger.Publication) error {
 	}
 	now := s.h.opts.Now().UTC().Truncate(time.Second)
 	meta := s.base.Meta
-	meta.KeyColumns, meta.KeyKinds, meta.MatchFields = pub.KeyColumns, pub.KeyKinds, pub.MatchFields
-	meta.Mapping, meta.LastRun, meta.LastRunAt = pub.Mapping, s.run, now
-	if pub.Complete {
-		meta.NullKeys, meta.Complete = pub.NullKeys, true
-	}
+	meta.LastRun, meta.LastRunAt = s.run, now
+	meta.Publish(pub)
 	if pub.NewGeneration && !s.base.Fresh && s.base.Meta.Version > 0 {
 		meta.Generation++
-	}
-	if pub.NewGeneration {
-		meta.Complete = pub.Complete
 	}
 	meta.Fields = union(meta.Fields, s.fields)
 	return s.settle(ctx, meta, pub.NewGeneration, now)

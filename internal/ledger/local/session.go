@@ -36,6 +36,8 @@ type session struct {
 	segs   []segmentRef
 	hist   []fileRef
 	frozen bool // a full table is being written
+	// gathers: entries come from another home, so the first load may hold several with one match
+	gathers bool
 
 	log     *logFile
 	logFrom uint64 // first log that is not covered by segments

@@ -17,7 +17,7 @@ func (b *indexBuild) findShared(ctx context.Context) error {
 			rows += seg.rows
 		}
 	}
-	if rows == 0 || !b.rebuild && (x.rows() == 0 || x.match == nil) {
+	if rows == 0 || !b.rebuild && !b.s.gathers && (x.rows() == 0 || x.match == nil) {
 		return nil
 	}
 	byMatch := newSorter(b.s.h.dir, kindRaw, 16<<20, 0)

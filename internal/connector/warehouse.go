@@ -1,0 +1,63 @@
+package connector
+
+import (
+	"context"
+
+	"github.com/upwelldata/upwell/internal/row"
+)
+
+// Warehouse is a source that can hold the ledger and compare a model with it, for `diff: warehouse`. Its Dialect has Ledger set.
+type Warehouse interface {
+	Source
+	// Exec runs statements that return no rows, in order, in one session, and as one transaction where the dialect has them.
+	// A statement that affects another number of rows than it must ends the work with STATE_LOCKED, and undoes it where there
+	// is a transaction. A missing right is STATE_UNUSABLE and names what to grant.
+	Exec(ctx context.Context, statements []Statement) error
+}
+
+// Statement is one statement of the program's own, made by package dialect.
+type Statement struct {
+	SQL    string
+	Params []row.Value // bound in order; of kind Text, Int or Null
+	// Affects is how many rows it must affect; 0 = any number.
+	Affects int64
+}
+
+// Estimator is a source that can tell what reading a query costs, without running it.
+type Estimator interface {
+	Estimate(ctx context.Context, q Query) (Scan, error)
+}
+
+// Scan is what a query would read, as the warehouse estimates it.
+type Scan struct {
+	Bytes int64 // billed bytes, before the vendor rounds them up
+}
+
+// LedgerSQL is what a dialect says about holding a ledger, as data. Templates are for fmt: %s, or %[1]s and %[2]s.
+type LedgerSQL struct {
+	Schema       string // schema, dataset or catalog.schema of Upwell's tables where the user names no other
+	CreateSchema string // of the quoted schema; "" = it must be there
+	// Tables counts the tables of a name in a schema: %[1]s is what stands before the schema in its name, with a dot, or nothing;
+	// %[2]s and %[3]s are parameters, schema and table. It must work where the schema is not there.
+	Tables  string
+	Create  string // begin of a permanent table made of a query: "CREATE TABLE %s AS "
+	Scratch string // the same for a table of one run, which need not survive a crash of the warehouse
+	// Types are the types that text is cast to, by kind; a decimal's takes precision and scale where it has two verbs.
+	Types map[row.Kind]string
+	// Rows makes a relation of the parameter %s, the JSON text of a list of lists of texts and nulls; Cell is a cell of it by
+	// number, as text.
+	Rows, Cell string
+	// Differ says that %[1]s and %[2]s differ, null being a value like others; "" = IS DISTINCT FROM.
+	Differ string
+	// Exact turns a column into something whose equality is that of its values, by kind: text without the rules of a
+	// collation, documents as text. A kind that is not named compares as it is.
+	Exact map[row.Kind]string
+	// Fold turns a text into what all its forms that a tool may take for the same share: case folded, blanks trimmed.
+	Fold string
+	// Materialized stands after a common table expression's AS and makes it be computed once; "" where several uses of one
+	// may compute it anew: the model is then put into a table of its own first.
+	Materialized string
+	Transactions bool // several statements can be one transaction
+	Merge        bool // has MERGE with conditions and a delete, and uses it instead of DELETE and INSERT
+	ParamBytes   int  // longest text parameter; 0 = 4 MiB
+}

@@ -1,0 +1,297 @@
+package warehouse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/upwelldata/upwell/internal/connector"
+	"github.com/upwelldata/upwell/internal/dialect"
+	"github.com/upwelldata/upwell/internal/failpoint"
+	"github.com/upwelldata/upwell/internal/fault"
+	"github.com/upwelldata/upwell/internal/ledger"
+	"github.com/upwelldata/upwell/internal/row"
+)
+
+// recover settles what the log of a dead run holds.
+func (s *session) recover(ctx context.Context) error {
+	if _, err := os.Stat(s.h.walDir()); errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	n, err := s.h.readNote()
+	if err != nil {
+		return err
+	}
+	if n.Run == "" { // it died before it had acknowledged anything
+		return s.h.dropWAL()
+	}
+	wal, err := s.h.wal().Begin(ctx, "recovery") // which publishes what the dead run made durable
+	if err != nil {
+		return err
+	}
+	if err := wal.Close(); err != nil {
+		return err
+	}
+	return s.settle(ctx, n, nil)
+}
+
+// settle moves the published log of a run into the warehouse. pub is nil for a run that died.
+func (s *session) settle(ctx context.Context, n note, pub *ledger.Publication) (err error) {
+	snap, err := s.h.wal().Snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, snap.Close()) }()
+	now, err := s.c.state(ctx)
+	if err != nil {
+		return err
+	}
+	if pub == nil && now.Meta.Version >= n.Version && now.Settled == n.Run { // it died right after it had settled
+		return s.h.dropWAL()
+	}
+	up := &upload{s: s, ctx: ctx, run: n.Run}
+	if err := s.shape(ctx, n, &now, snap, pub, up); err != nil {
+		return err
+	}
+	if err := up.everything(snap); err != nil {
+		return err
+	}
+	if pub == nil && up.entries+up.changes == 0 {
+		return s.h.dropWAL()
+	}
+	d := s.publication(now.document, n.Run, pub, up)
+	meta, err := d.seal()
+	if err != nil {
+		return err
+	}
+	failpoint.Hit(failpoint.Publishing)
+	if err := s.exec(ctx, s.c.sql.Settle(dialect.Settling{
+		Shape: up.shape, Run: n.Run, Compared: n.Compared, Token: s.token, Version: int64(d.Meta.Version), Meta: meta, //nolint:gosec // a version
+		Renew: pub != nil && pub.NewGeneration && now.table(), Told: up.entries > 0, History: up.changes > 0,
+	})...); err != nil {
+		return err
+	}
+	failpoint.Hit(failpoint.Published)
+	if len(d.Runs) > s.h.o.HistoryRuns {
+		if err := s.exec(ctx, s.c.sql.Retire(d.Runs[0])); err != nil {
+			return err
+		}
+	}
+	if err := s.h.dropWAL(); err != nil {
+		return err
+	}
+	if pub == nil || pub.Complete || up.entries > 0 {
+		s.note.Compared = false
+		return s.sweep(ctx, n.Run, "")
+	}
+	return nil
+}
+
+// shape finds the columns of the ledger table, which is made here where no comparison has made it.
+func (s *session) shape(ctx context.Context, n note, now *state, snap ledger.Snapshot, pub *ledger.Publication, up *upload) error {
+	switch {
+	case n.Compared:
+		up.shape = n.shape()
+	case now.table():
+		var err error
+		up.shape, err = s.c.shape(ctx, now.Key)
+		return err
+	case snap.Meta().Rows > 0:
+		if err := s.keyOf(ctx, snap, pub, up); err != nil {
+			return err
+		}
+		create, err := s.c.sql.CreateBare(up.shape)
+		if err != nil {
+			return err
+		}
+		if err := s.exec(ctx, s.c.sql.Forget(), create); err != nil {
+			return err
+		}
+	}
+	now.Key = up.shape.Key
+	return nil
+}
+
+// keyOf names the key's columns after the publication, or by number where a run died before its first one.
+func (s *session) keyOf(ctx context.Context, snap ledger.Snapshot, pub *ledger.Publication, up *upload) error {
+	for e, err := range snap.Each(ctx) {
+		if err != nil {
+			return err
+		}
+		key, err := row.ParseKey(e.Key)
+		if err != nil {
+			return fault.Wrap(fault.StateCorrupt, err, "reading a key from the log of run %s", up.run)
+		}
+		for i, v := range key {
+			name, kind := fmt.Sprintf("key%d", i+1), v.Kind()
+			if pub != nil && len(pub.KeyColumns) == len(key) && len(pub.KeyKinds) == len(key) {
+				name, kind = pub.KeyColumns[i], pub.KeyKinds[i]
+			}
+			up.shape.Key = append(up.shape.Key, name)
+			up.shape.Fields = append(up.shape.Fields, row.FieldOf(name, kind))
+		}
+		return nil
+	}
+	return nil
+}
+
+// shape describes the ledger table.
+func (c *connection) shape(ctx context.Context, key []string) (dialect.Shape, error) {
+	schema, err := c.wh.Describe(ctx, c.sql.Describe())
+	if err != nil {
+		return dialect.Shape{}, err
+	}
+	out := dialect.Shape{Key: key}
+	for _, f := range schema.Fields() {
+		if !dialect.Reserved(f.Name) {
+			out.Fields = append(out.Fields, f)
+		}
+	}
+	return out, nil
+}
+
+// publication is the state after this run.
+func (s *session) publication(d document, run string, pub *ledger.Publication, up *upload) document {
+	m := &d.Meta
+	m.Version++
+	d.Canon, d.Settled = row.CanonicalVersion, run
+	if pub != nil {
+		m.LastRun, m.LastRunAt = run, s.h.o.Now().UTC().Truncate(time.Second)
+		m.Publish(*pub)
+		if pub.NewGeneration && !d.Fresh && m.Version > 1 {
+			m.Generation++
+		}
+		d.Fresh = false
+	}
+	for _, f := range up.fields {
+		if !slices.Contains(m.Fields, f) {
+			m.Fields = append(m.Fields, f)
+		}
+	}
+	if up.changes > 0 && !slices.Contains(d.Runs, run) {
+		d.Runs = append(slices.Clone(d.Runs), run)
+	}
+	if n := len(d.Runs) - s.h.o.HistoryRuns; n > 1 {
+		d.Runs = d.Runs[n-1:] // the oldest is where Retire cuts
+	}
+	return d
+}
+
+// upload puts acknowledgements and history into tables of the run, some megabytes at a time.
+type upload struct {
+	s        *session
+	run      string
+	ctx      context.Context //nolint:containedctx // lives for one call of settle
+	shape    dialect.Shape
+	fields   []string
+	entries  int64
+	changes  int64
+	prepared bool
+}
+
+// paramBytes is what goes into one parameter where the dialect says nothing.
+const paramBytes = 4 << 20
+
+func (u *upload) limit() int {
+	if n := u.s.c.sql.Dialect.Ledger.ParamBytes; n > 0 {
+		return n
+	}
+	return paramBytes
+}
+
+func (u *upload) everything(snap ledger.Snapshot) error {
+	var list []dialect.Settled
+	size := 0
+	flush := func() error {
+		if len(list) == 0 {
+			return nil
+		}
+		st, err := u.s.c.sql.Acked(u.run, u.shape, list)
+		list, size = list[:0], 0
+		return u.send(st, err)
+	}
+	for e, err := range snap.Each(u.ctx) {
+		if err != nil {
+			return err
+		}
+		key, err := row.ParseKey(e.Key)
+		if err != nil {
+			return fault.Wrap(fault.StateCorrupt, err, "reading a key from the log of run %s", u.run)
+		}
+		one := dialect.Settled{Key: key, Canonical: slices.Clone(e.Key), State: int(e.State), Run: e.Run, At: e.At.UTC().Format(time.RFC3339), RemoteID: e.RemoteID}
+		if e.State != forgotten {
+			one.Entry = encodeEntry(e)
+			u.note(e.Fields)
+		}
+		list = append(list, one)
+		u.entries++
+		if size += len(one.Entry) + 2*len(one.Canonical) + 160; size >= u.limit()/2 {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	if err := flush(); err != nil {
+		return err
+	}
+	return u.history(snap)
+}
+
+// note gathers the fields that entries have.
+func (u *upload) note(fields []string) {
+	for _, f := range fields {
+		if !slices.Contains(u.fields, f) {
+			u.fields = append(u.fields, f)
+		}
+	}
+}
+
+func (u *upload) history(snap ledger.Snapshot) error {
+	var rows [][]row.Value
+	size := 0
+	flush := func() error {
+		if len(rows) == 0 {
+			return nil
+		}
+		st, err := u.s.c.sql.Told(u.run, rows)
+		rows, size = rows[:0], 0
+		return u.send(st, err)
+	}
+	for h, err := range snap.RunHistory(u.ctx, u.run) {
+		if fault.Is(err, fault.NotFound) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		text := encodeHistory(&h)
+		u.changes++
+		// Those of one key come newest first.
+		rows = append(rows, dialect.Past(h.Key, -u.changes, text))
+		if size += len(text) + 2*len(h.Key) + 40; size >= u.limit()/2 {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return flush()
+}
+
+func (u *upload) send(st connector.Statement, err error) error {
+	if err != nil {
+		return err
+	}
+	if !u.prepared {
+		if err := u.s.exec(u.ctx, u.s.c.sql.Scratched(u.s.token, u.run)); err != nil {
+			return err
+		}
+		if err := u.s.exec(u.ctx, u.s.c.sql.Accept(u.run)...); err != nil {
+			return err
+		}
+		u.prepared = true
+	}
+	return u.s.exec(u.ctx, st)
+}
