@@ -48,7 +48,7 @@ func identifier(project, sync string) string {
 		}
 		return '_'
 	}, sync)
-	return fmt.Sprintf("%.16s_%08x", short, uint32(xxh3.HashString(project+"\x00"+sync))) //nolint:gosec // half of the hash is enough
+	return fmt.Sprintf("%.16s_%08x", short, uint32(xxh3.HashString(project+"\x00"+sync)))
 }
 
 // Columns beside the model's own. Models may not use names that begin like them.
@@ -72,12 +72,14 @@ const (
 func Reserved(column string) bool { return strings.HasPrefix(strings.ToLower(column), reserved) }
 
 // table gives the quoted name of a table of this ledger.
-func (l Ledger) table(kind, run string) string {
+func (l Ledger) table(kind, run string) string { return l.inSchema(l.name(kind, run)) }
+
+func (l Ledger) name(kind, run string) string {
 	name := kind + "_" + l.id
 	if run != "" {
 		name += "_" + strings.ToLower(run)
 	}
-	return l.inSchema(name)
+	return name
 }
 
 func (l Ledger) inSchema(name string) string { return l.Table(l.schema) + "." + l.Ident(name) }
@@ -105,7 +107,12 @@ func (l Ledger) Setup() []connector.Statement {
 }
 
 // StateThere counts the state tables: none, before the first run with this schema.
-func (l Ledger) StateThere() connector.Query {
+func (l Ledger) StateThere() connector.Query { return l.there(tableState) }
+
+// KeptThere counts the delta tables of a run: none, when somebody dropped it.
+func (l Ledger) KeptThere(run string) connector.Query { return l.there(l.name("delta", run)) }
+
+func (l Ledger) there(table string) connector.Query {
 	p := params{d: l.Dialect}
 	parts := strings.Split(l.schema, ".")
 	schema := strings.Trim(parts[len(parts)-1], string(l.Quote))
@@ -113,7 +120,7 @@ func (l Ledger) StateThere() connector.Query {
 	if len(parts) > 1 {
 		within = l.Table(strings.Join(parts[:len(parts)-1], ".")) + "."
 	}
-	return connector.Query{SQL: fmt.Sprintf(l.Dialect.Ledger.Tables, within, p.text(schema), p.text(tableState)), Params: p.list}
+	return connector.Query{SQL: fmt.Sprintf(l.Dialect.Ledger.Tables, within, p.text(schema), p.text(table)), Params: p.list}
 }
 
 // State reads the ledger's state: version, token, holder, until, scratch, meta. No row: it was never written.

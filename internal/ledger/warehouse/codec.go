@@ -177,7 +177,7 @@ func (d *decoder) size() int {
 		return 0
 	}
 	d.b = d.b[w:]
-	return int(n) //nolint:gosec // at most the length of b
+	return int(n)
 }
 
 func (d *decoder) text() string {

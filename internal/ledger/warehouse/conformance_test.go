@@ -22,7 +22,7 @@ func opener(t testing.TB) func(context.Context) (connector.Warehouse, error) {
 		if err != nil {
 			return nil, err
 		}
-		return s.(connector.Warehouse), nil //nolint:forcetypeassert,errcheck // the test is about one that is
+		return s.(connector.Warehouse), nil //nolint:forcetypeassert // the test is about one that is
 	}
 }
 

@@ -145,7 +145,7 @@ func (c *connection) state(ctx context.Context) (state, error) {
 		if s.document, err = unseal(v[5].Str()); err != nil {
 			return err
 		}
-		s.Meta.Version = uint64(version) //nolint:gosec // written by this package from a uint64
+		s.Meta.Version = uint64(version)
 		return nil
 	})
 	if err != nil || !s.table() {
@@ -237,7 +237,7 @@ func (h *home) Reset(ctx context.Context) (err error) {
 		return err
 	}
 	// A table without a state that knows it is made anew by the next run.
-	done := s.c.sql.Settle(dialect.Settling{Run: "reset", Token: s.token, Version: int64(d.Meta.Version), Meta: meta}) //nolint:gosec // a version
+	done := s.c.sql.Settle(dialect.Settling{Run: "reset", Token: s.token, Version: int64(d.Meta.Version), Meta: meta})
 	if err := s.exec(ctx, done...); err != nil {
 		return err
 	}

@@ -52,6 +52,13 @@ func (s *session) settle(ctx context.Context, n note, pub *ledger.Publication) (
 	if pub == nil && now.Meta.Version >= n.Version && now.Settled == n.Run { // it died right after it had settled
 		return s.h.dropWAL()
 	}
+	if n.Compared {
+		there, err := s.c.count(ctx, s.c.sql.KeptThere(n.Run))
+		if err != nil {
+			return err
+		}
+		n.Compared = there > 0 // else the rows are looked at once more
+	}
 	up := &upload{s: s, ctx: ctx, run: n.Run}
 	if err := s.shape(ctx, n, &now, snap, pub, up); err != nil {
 		return err
@@ -69,7 +76,7 @@ func (s *session) settle(ctx context.Context, n note, pub *ledger.Publication) (
 	}
 	failpoint.Hit(failpoint.Publishing)
 	if err := s.exec(ctx, s.c.sql.Settle(dialect.Settling{
-		Shape: up.shape, Run: n.Run, Compared: n.Compared, Token: s.token, Version: int64(d.Meta.Version), Meta: meta, //nolint:gosec // a version
+		Shape: up.shape, Run: n.Run, Compared: n.Compared, Token: s.token, Version: int64(d.Meta.Version), Meta: meta,
 		Renew: pub != nil && pub.NewGeneration && now.table(), Told: up.entries > 0, History: up.changes > 0,
 	})...); err != nil {
 		return err
