@@ -87,7 +87,7 @@ func (a *app) writing(ctx context.Context) (*opened, error) {
 func (a *app) engine(p *project.Project, s *state.State) *opened {
 	e := &run.Engine{Project: p, Connectors: a, Now: a.now}
 	if s != nil {
-		e.Ledger = s.Ledger
+		e.Ledger = e.Homes(s)
 		if s.Store != nil {
 			e.Store = s.Store
 		}

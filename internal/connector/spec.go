@@ -22,6 +22,7 @@ type Spec struct {
 	Modes      []Mode        // destinations: modes that some object of it supports
 	Removed    []Removal     // destinations: removal policies that some object of it supports
 	Timeout    time.Duration // destinations: longest a request may take; also how long a dead process's request may land
+	Ledger     bool          // sources: can hold the ledger (`diff: warehouse`)
 	Sandbox    bool          // destinations: has a stand-in server (`upwell sandbox TYPE`)
 	FreeObject bool          // destinations: any object name and field is accepted (webhook, file)
 	NoMatch    bool          // destinations: match may be left out; the model key's columns identify the record

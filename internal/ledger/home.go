@@ -82,6 +82,9 @@ type Differ interface {
 	Diff(ctx context.Context, m Model, opts CompareOptions) (Difference, error)
 }
 
+// Historian is a snapshot that knows which runs' history it has, old to new.
+type Historian interface{ Runs() []string }
+
 // Model is what a Differ compares with.
 type Model struct {
 	Query   connector.Query // SQL or Table, and Where

@@ -101,6 +101,7 @@ var sourceKeys = shape{
 	{name: "type", doc: "Connector type.", value: exactText(), required: true},
 	tagsKey,
 	{name: "diff", doc: "Where the ledger lives and changes are found: local (default), or in the warehouse.", value: choice("local", "warehouse")},
+	{name: "state_schema", doc: "Schema (dataset, catalog.schema) of Upwell's own tables with diff: warehouse; upwell when absent.", value: exactText()},
 }
 
 var destinationKeys = shape{

@@ -21,6 +21,12 @@ func (l *loader) source(name string, p pair) {
 		return
 	}
 	c.Diff = choose(l, p.value.find("diff"), of("diff", what), "local", "local", "warehouse")
+	if n := p.value.find("state_schema"); n != nil {
+		c.StateSchema, _ = l.text(n, of("state_schema", what))
+	}
+	if c.Diff == "warehouse" && !spec.Ledger {
+		l.fail(fault.ProjectValue, p.value.find("diff").at, "reading %s: a source of type %s cannot hold the ledger", what, c.Type).WithFix("use `diff: local`")
+	}
 	c.Config = l.config(p, what, spec, sourceKeys)
 }
 

@@ -34,7 +34,9 @@ type Connection struct {
 	Config connector.Config // resolved settings, checked against the connector's Spec
 	Limits Limits           // destinations
 	Diff   string           // sources: local | warehouse
-	Where  fault.Where
+	// StateSchema is the schema of Upwell's tables with diff: warehouse; "" = the warehouse's usual one.
+	StateSchema string
+	Where       fault.Where
 }
 
 // Limits tighten what a connector declares; zero values change nothing.

@@ -84,10 +84,6 @@ func (e *Engine) unsupported(m *project.Model) error {
 		return fault.New(fault.ProjectValue, "the model %s names a dbt model, which this version cannot read", m.Name).At(m.Where).
 			WithFix("use sql, sql_file or table")
 	}
-	if c := e.Project.Sources[m.Source]; c.Diff == "warehouse" {
-		return fault.New(fault.ProjectValue, "source %s asks for diff: warehouse, which this version cannot do", c.Name).At(c.Where).
-			WithFix("use diff: local")
-	}
 	return nil
 }
 
@@ -212,6 +208,7 @@ type prestaged struct {
 type reader struct {
 	p     *prepared
 	cmp   ledger.Comparison
+	diff  ledger.Difference // where the rows come from, when the warehouse compares; else nil
 	stage *prestaged
 	tally *deliver.Tally
 
@@ -248,18 +245,71 @@ func (p *prepared) read(ctx context.Context, full bool, stage *prestaged, tally 
 			requested[k] = id
 		}
 	}
-	cmp, err := p.snap.Compare(ledger.CompareOptions{
+	cmp, err := p.comparison(ctx, ledger.CompareOptions{
 		All: full, Dirty: hashes, DirtyMatch: requested, MatchIsKey: p.mapping.MatchIsKey(), TempDir: temp,
 	})
 	if err != nil {
 		return nil, nil, errors.Join(err, os.RemoveAll(temp))
 	}
 	r := &reader{p: p, cmp: &tempComparison{cmp, temp}, stage: stage, tally: tally}
+	r.diff, _ = cmp.(ledger.Difference)
 	delta, err := r.run(ctx)
 	if err != nil {
 		return nil, nil, errors.Join(err, r.cmp.Close())
 	}
 	return delta, r.cmp, nil
+}
+
+// comparison starts comparing: in the warehouse where the ledger is there and it can, else here.
+func (p *prepared) comparison(ctx context.Context, opts ledger.CompareOptions) (ledger.Comparison, error) {
+	d, ok := p.snap.(ledger.Differ)
+	if !ok {
+		return p.snap.Compare(opts)
+	}
+	m := ledger.Model{Query: p.query(nil), Key: p.model.Key, Mapping: p.e.Project.MappingHash(p.sync.Name), Settled: settled(p.sync)}
+	for _, name := range p.mapping.Columns() {
+		f, ok := p.schema.FieldsByName(name)
+		if !ok {
+			return nil, fault.New(fault.Internal, "the mapping reads column %q, which the model does not have", name)
+		}
+		m.Fields = append(m.Fields, f[0])
+	}
+	if !opts.MatchIsKey {
+		m.Match = matchColumns(p.sync, p.model)
+	}
+	diff, err := d.Diff(ctx, m, opts)
+	if diff == nil && err == nil {
+		return p.snap.Compare(opts)
+	}
+	if err != nil {
+		return nil, p.inModel(err)
+	}
+	return diff, nil
+}
+
+// matchColumns are the columns of the model that identify a record.
+func matchColumns(s *project.Sync, m *project.Model) []string {
+	if len(s.Match) == 0 {
+		return m.Key
+	}
+	out := make([]string, len(s.Match))
+	for i, f := range s.Match {
+		out[i] = f.Column
+	}
+	return out
+}
+
+// settled are the states of entries whose missing row calls for nothing.
+func settled(s *project.Sync) []ledger.State {
+	switch {
+	case s.Mode == connector.ModeInsert || s.Mode == connector.ModeAppend:
+		return []ledger.State{ledger.Present, ledger.Left, ledger.Baseline, ledger.Missed, ledger.Cleared}
+	case s.Removed == connector.RemovedKeep:
+		return []ledger.State{ledger.Left, ledger.Baseline}
+	case s.Removed == connector.RemovedClear:
+		return []ledger.State{ledger.Cleared, ledger.Baseline}
+	}
+	return []ledger.State{ledger.Baseline}
 }
 
 // tempComparison removes its folder when it is closed.
@@ -271,7 +321,11 @@ type tempComparison struct {
 func (t *tempComparison) Close() error { return errors.Join(t.Comparison.Close(), os.RemoveAll(t.dir)) }
 
 func (r *reader) run(ctx context.Context) (ledger.Delta, error) {
-	for rec, err := range r.p.source.Read(ctx, r.p.query(r.p.mapping.Columns())) {
+	rows := r.p.source.Read(ctx, r.p.query(r.p.mapping.Columns()))
+	if r.diff != nil {
+		rows = r.diff.Rows(ctx)
+	}
+	for rec, err := range rows {
 		if err != nil {
 			return nil, r.p.inModel(err)
 		}
@@ -282,6 +336,9 @@ func (r *reader) run(ctx context.Context) (ledger.Delta, error) {
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
+	}
+	if r.diff != nil {
+		r.tally.Read.Store(r.diff.Total())
 	}
 	if r.stage != nil {
 		if err := r.stage.flush(ctx, 1); err != nil {

@@ -154,6 +154,8 @@ type Store interface {
 
 // SyncState are small facts about a sync.
 type SyncState struct {
+	// Home is where the ledger lives when that is not, or no longer, the state folder from the beginning: warehouse:SOURCE or local.
+	Home         string `json:"home,omitempty"`
 	Paused       string `json:"paused,omitempty"` // why its schedule is paused, "" = it is not
 	AdoptNext    bool   `json:"adopt_next,omitempty"`
 	RemovalsHeld bool   `json:"removals_held,omitempty"` // until one full run has completed

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -253,6 +254,27 @@ func replace(path string, b []byte, mode os.FileMode) (err error) {
 // Ledger gives the home of a sync's ledger.
 func (s *State) Ledger(sync string) ledger.Home {
 	return local.Open(filepath.Join(s.Dir, "ledger", sync), local.Options{ProbeBytes: probeBytes})
+}
+
+// LedgerDir is a private folder for what belongs to a sync's ledger.
+func (s *State) LedgerDir(sync string) string { return filepath.Join(s.Dir, "ledger", sync) }
+
+// DropLedger removes what the state folder holds of a ledger that has moved elsewhere. A log of the ledger's new home stays.
+func (s *State) DropLedger(sync string) error {
+	dir := s.LedgerDir(sync)
+	list, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fault.Wrap(fault.StateUnusable, err, "looking at %s", dir)
+	}
+	for _, e := range list {
+		if e.IsDir() {
+			continue
+		}
+		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+			return fault.Wrap(fault.StateUnusable, err, "removing the ledger that has moved")
+		}
+	}
+	return nil
 }
 
 // Close releases the folder.

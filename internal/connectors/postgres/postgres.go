@@ -19,6 +19,7 @@ func Source() connector.SourceConnector {
 	return connector.SourceConnector{
 		Spec: connector.Spec{
 			Type: typeName, Title: "PostgreSQL", Summary: "Reads models from a PostgreSQL database (12 or newer).",
+			Ledger: true,
 			Settings: append(connectionSettings(), connector.Setting{
 				Name: "statement_timeout", Type: connector.TypeDuration, Example: "30m",
 				Doc: "Longest a query may run; the server ends it after that. Without it the server's own setting holds.",

@@ -25,6 +25,15 @@ type snapshot struct {
 }
 
 func (p *snapshot) Meta() ledger.Meta                { return p.s.m.Meta }
+// Runs lists the runs with history, old to new.
+func (p *snapshot) Runs() []string {
+	out := make([]string, len(p.s.m.History))
+	for i, h := range p.s.m.History {
+		out[i] = h.Run
+	}
+	return out
+}
+
 func (p *snapshot) Verify(ctx context.Context) error { return p.s.verify(ctx) }
 
 func (p *snapshot) Close() error {

@@ -109,6 +109,8 @@ func (s *snapshot) Each(ctx context.Context) iter.Seq2[*ledger.Entry, error] {
 	}
 }
 
+func (s *snapshot) Runs() []string { return s.document.Runs }
+
 func (s *snapshot) KeyHistory(ctx context.Context, key []byte) iter.Seq2[ledger.History, error] {
 	return s.history(ctx, "", key)
 }
