@@ -68,12 +68,18 @@ type Settled struct {
 	Entry     string
 }
 
-// Accept makes the tables that acknowledgements and history of a run are put into.
+// Accept makes the table that the acknowledgements of a run are put into.
 func (l Ledger) Accept(run string) []connector.Statement {
+	t := l.Scratch(run)[2]
+	return []connector.Statement{
+		l.Drop(t), sql("%s", fmt.Sprintf(l.Dialect.Ledger.Scratch, t)+"SELECT * FROM "+l.table(tableLedger, "")+" WHERE 1 = 0"),
+	}
+}
+
+// Remember makes the table that the history of a run is put into.
+func (l Ledger) Remember(run string) []connector.Statement {
 	t, txt, n := l.Scratch(run), l.text(), l.integer()
 	return []connector.Statement{
-		l.Drop(t[2]),
-		sql("%s", fmt.Sprintf(l.Dialect.Ledger.Scratch, t[2])+"SELECT * FROM "+l.table(tableLedger, "")+" WHERE 1 = 0"),
 		l.Drop(t[3]),
 		sql("%s", fmt.Sprintf(l.Dialect.Ledger.Scratch, t[3])+
 			fmt.Sprintf("SELECT CAST(NULL AS %s) AS k, CAST(NULL AS %s) AS n, CAST(NULL AS %[1]s) AS h FROM %[3]s WHERE 1 = 0", txt, n, l.inSchema(tableState))),

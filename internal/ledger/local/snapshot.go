@@ -24,7 +24,8 @@ type snapshot struct {
 	load *loader // for Get: asked in hash order it reads a block once
 }
 
-func (p *snapshot) Meta() ledger.Meta                { return p.s.m.Meta }
+func (p *snapshot) Meta() ledger.Meta { return p.s.m.Meta }
+
 // Runs lists the runs with history, old to new.
 func (p *snapshot) Runs() []string {
 	out := make([]string, len(p.s.m.History))

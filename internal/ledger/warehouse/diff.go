@@ -113,10 +113,14 @@ func (s *snapshot) likeness(ctx context.Context, c *dialect.Compared) (likeness,
 	like := same
 	for _, f := range c.Fields {
 		h, ok := byName[f.Name]
+		if !ok {
+			like = max(like, other)
+			continue
+		}
 		hk, err1 := row.KindOf(h)
 		fk, err2 := row.KindOf(f)
 		switch {
-		case !ok, err1 != nil, err2 != nil:
+		case err1 != nil, err2 != nil:
 			like = max(like, other)
 		case slices.Contains(c.Key, f.Name) && hk != fk:
 			return otherKey, nil

@@ -91,7 +91,10 @@ func (s *session) settle(ctx context.Context, n note, pub *ledger.Publication) (
 		return err
 	}
 	if pub == nil || pub.Complete || up.entries > 0 {
-		s.note.Compared = false
+		s.note.Compared, n.Compared = false, false
+		if err := s.h.writeNote(n); err != nil {
+			return err
+		}
 		return s.sweep(ctx, n.Run, "")
 	}
 	return nil
@@ -196,7 +199,7 @@ type upload struct {
 	fields   []string
 	entries  int64
 	changes  int64
-	prepared bool
+	prepared map[string]bool // tables that were made
 }
 
 // paramBytes is what goes into one parameter where the dialect says nothing.
@@ -218,7 +221,7 @@ func (u *upload) everything(snap ledger.Snapshot) error {
 		}
 		st, err := u.s.c.sql.Acked(u.run, u.shape, list)
 		list, size = list[:0], 0
-		return u.send(st, err)
+		return u.send("entries", u.s.c.sql.Accept(u.run), st, err)
 	}
 	for e, err := range snap.Each(u.ctx) {
 		if err != nil {
@@ -265,7 +268,7 @@ func (u *upload) history(snap ledger.Snapshot) error {
 		}
 		st, err := u.s.c.sql.Told(u.run, rows)
 		rows, size = rows[:0], 0
-		return u.send(st, err)
+		return u.send("history", u.s.c.sql.Remember(u.run), st, err)
 	}
 	for h, err := range snap.RunHistory(u.ctx, u.run) {
 		if fault.Is(err, fault.NotFound) {
@@ -287,18 +290,22 @@ func (u *upload) history(snap ledger.Snapshot) error {
 	return flush()
 }
 
-func (u *upload) send(st connector.Statement, err error) error {
+// send puts rows into a table of the run, which is made when the first come.
+func (u *upload) send(what string, prepare []connector.Statement, st connector.Statement, err error) error {
 	if err != nil {
 		return err
 	}
-	if !u.prepared {
+	if u.prepared == nil {
+		u.prepared = map[string]bool{}
 		if err := u.s.exec(u.ctx, u.s.c.sql.Scratched(u.s.token, u.run)); err != nil {
 			return err
 		}
-		if err := u.s.exec(u.ctx, u.s.c.sql.Accept(u.run)...); err != nil {
+	}
+	if !u.prepared[what] {
+		if err := u.s.exec(u.ctx, prepare...); err != nil {
 			return err
 		}
-		u.prepared = true
+		u.prepared[what] = true
 	}
 	return u.s.exec(u.ctx, st)
 }
