@@ -260,58 +260,6 @@ func (p *prepared) read(ctx context.Context, full bool, stage *prestaged, tally 
 	return delta, r.cmp, nil
 }
 
-// comparison starts comparing: in the warehouse where the ledger is there and it can, else here.
-func (p *prepared) comparison(ctx context.Context, opts ledger.CompareOptions) (ledger.Comparison, error) {
-	d, ok := p.snap.(ledger.Differ)
-	if !ok {
-		return p.snap.Compare(opts)
-	}
-	m := ledger.Model{Query: p.query(nil), Key: p.model.Key, Mapping: p.e.Project.MappingHash(p.sync.Name), Settled: settled(p.sync)}
-	for _, name := range p.mapping.Columns() {
-		f, ok := p.schema.FieldsByName(name)
-		if !ok {
-			return nil, fault.New(fault.Internal, "the mapping reads column %q, which the model does not have", name)
-		}
-		m.Fields = append(m.Fields, f[0])
-	}
-	if !opts.MatchIsKey {
-		m.Match = matchColumns(p.sync, p.model)
-	}
-	diff, err := d.Diff(ctx, m, opts)
-	if diff == nil && err == nil {
-		return p.snap.Compare(opts)
-	}
-	if err != nil {
-		return nil, p.inModel(err)
-	}
-	return diff, nil
-}
-
-// matchColumns are the columns of the model that identify a record.
-func matchColumns(s *project.Sync, m *project.Model) []string {
-	if len(s.Match) == 0 {
-		return m.Key
-	}
-	out := make([]string, len(s.Match))
-	for i, f := range s.Match {
-		out[i] = f.Column
-	}
-	return out
-}
-
-// settled are the states of entries whose missing row calls for nothing.
-func settled(s *project.Sync) []ledger.State {
-	switch {
-	case s.Mode == connector.ModeInsert || s.Mode == connector.ModeAppend:
-		return []ledger.State{ledger.Present, ledger.Left, ledger.Baseline, ledger.Missed, ledger.Cleared}
-	case s.Removed == connector.RemovedKeep:
-		return []ledger.State{ledger.Left, ledger.Baseline}
-	case s.Removed == connector.RemovedClear:
-		return []ledger.State{ledger.Cleared, ledger.Baseline}
-	}
-	return []ledger.State{ledger.Baseline}
-}
-
 // tempComparison removes its folder when it is closed.
 type tempComparison struct {
 	ledger.Comparison
