@@ -54,23 +54,66 @@ type Dialect struct {
 	Name        string
 	Quote       byte   // identifier quote: '"' or '`'; doubled inside
 	Placeholder string // "$" = $1, $2…; "?" = ?; ":" = :p1, :p2…
+	// Upper says that the server spells names written without quotes in upper case. Upwell then spells such a name in lower
+	// case, as people do: account_id is the column ACCOUNT_ID there. Ident and Known translate, and are each other's inverse.
+	Upper bool
 	// ParamCast, when set, is the text form of a parameter's type by kind, for servers that cannot infer it: "CAST(%s AS bigint)".
 	ParamCast map[row.Kind]string
 	// Ledger, when set, is what `diff: warehouse` needs to know; the source is then a Warehouse.
 	Ledger *LedgerSQL
 }
 
-// Ident quotes an identifier.
+// Ident quotes an identifier. With Upper, a plain name in lower case stands for the one in upper case, and a name that is in
+// quotes already is kept.
 func (d Dialect) Ident(name string) string {
+	if d.Upper {
+		switch {
+		case d.quoted(name):
+			return name
+		case plain(name, 'a', 'z'):
+			name = strings.ToUpper(name)
+		}
+	}
+	return d.quote(name)
+}
+
+// Known gives the name by which Upwell knows a column the server calls so. With Upper, a name whose lower case is another
+// column's name here, because it was made with quotes, keeps its quotes.
+func (d Dialect) Known(server string) string {
+	switch {
+	case d.Upper && plain(server, 'A', 'Z'):
+		return strings.ToLower(server)
+	case d.Upper && (plain(server, 'a', 'z') || d.quoted(server)):
+		return d.quote(server)
+	}
+	return server
+}
+
+func (d Dialect) quote(name string) string {
 	q := string(d.Quote)
 	return q + strings.ReplaceAll(name, q, q+q) + q
+}
+
+func (d Dialect) quoted(name string) bool {
+	return len(name) > 1 && name[0] == d.Quote && name[len(name)-1] == d.Quote
+}
+
+// plain reports whether a name needs no quotes and has letters of one case only.
+func plain(name string, from, to byte) bool {
+	for i := range len(name) {
+		c := name[i]
+		if !(c >= from && c <= to || c == '_' || i > 0 && (c >= '0' && c <= '9' || c == '$')) {
+			return false
+		}
+	}
+	return name != ""
 }
 
 // Table quotes a table name with up to two dots as parts; parts already quoted are kept.
 func (d Dialect) Table(name string) string {
 	parts := strings.Split(name, ".")
 	for i, p := range parts {
-		if len(p) < 2 || p[0] != d.Quote || p[len(p)-1] != d.Quote {
+		if !d.quoted(p) {
 			parts[i] = d.Ident(p)
 		}
 	}

@@ -87,20 +87,6 @@ func (e *Engine) unsupported(m *project.Model) error {
 	return nil
 }
 
-// inModel puts the place of a model's SQL into a fault of its query.
-func (p *prepared) inModel(err error) error {
-	w := p.model.SQLWhere
-	if w.File == "" {
-		w = p.model.Where
-	}
-	return at(err, w)
-}
-
-// query is what is read of the model. columns nil = all.
-func (p *prepared) query(columns []string) connector.Query {
-	return connector.Query{SQL: p.model.SQL, Table: p.model.Table, Where: p.sync.Filter, Columns: columns}
-}
-
 // newGeneration: the model's key or the match changed, so entries of the old one say nothing about the new rows. A ledger that
 // holds only what a killed run acknowledged does not name its key yet; it is of this generation.
 func (p *prepared) newGeneration() bool {

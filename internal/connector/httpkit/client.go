@@ -84,8 +84,26 @@ func New(o Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	dialer := &net.Dialer{Timeout: c.timeout, KeepAlive: 30 * time.Second, Resolver: o.resolver, ControlContext: guard(o.AllowPrivate)}
-	c.transport = &http.Transport{
+	c.transport = transport(o, c.timeout, roots)
+	return c, nil
+}
+
+// Transport is for a vendor's library that insists on sending by itself: the same guard of addresses, the same trust, no proxy.
+// Only Timeout (of connecting), AllowPrivate and CAFile of the options count; the library's requests pass no gate.
+func Transport(o Options) (*http.Transport, error) {
+	roots, err := loadRoots(o.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = DefaultTimeout
+	}
+	return transport(o, o.Timeout, roots), nil
+}
+
+func transport(o Options, timeout time.Duration, roots *x509.CertPool) *http.Transport {
+	dialer := &net.Dialer{Timeout: timeout, KeepAlive: 30 * time.Second, Resolver: o.resolver, ControlContext: guard(o.AllowPrivate)}
+	return &http.Transport{
 		Proxy: nil, // a proxy would hide the real target from the guard
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			conn, err := dialer.DialContext(ctx, network, addr)
@@ -95,7 +113,7 @@ func New(o Options) (*Client, error) {
 			return &countedConn{Conn: conn}, nil
 		},
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
-		TLSHandshakeTimeout:    c.timeout,
+		TLSHandshakeTimeout:    timeout,
 		ForceAttemptHTTP2:      true,
 		MaxIdleConns:           256,
 		MaxIdleConnsPerHost:    64,
@@ -104,7 +122,6 @@ func New(o Options) (*Client, error) {
 		MaxResponseHeaderBytes: 256 << 10,
 		WriteBufferSize:        64 << 10,
 	}
-	return c, nil
 }
 
 func loadRoots(file string) (*x509.CertPool, error) {

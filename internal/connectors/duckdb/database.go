@@ -30,6 +30,7 @@ type options struct {
 	projectDir string
 	stateDir   string
 	path       string // "" = in memory
+	scratch    bool   // settings stay open: see Scratch
 	memory     int64
 	threads    int
 	temp       string
@@ -94,12 +95,17 @@ func (c *conn) interrupt() {
 	}
 }
 
-// close frees the connection, and the database after its last reader. Statements and results are freed before.
-func (c *conn) close() {
+// settle ends interrupting, which uses the connection.
+func (c *conn) settle() {
 	close(c.leave)
 	if !c.stop() {
-		<-c.ended // interrupting uses the connection
+		<-c.ended
 	}
+}
+
+// close frees the connection, and the database after its last reader. Statements and results are freed before.
+func (c *conn) close() {
+	c.settle()
 	bindings.Disconnect(&c.raw)
 	h := c.holder
 	h.mu.Lock()
@@ -191,12 +197,15 @@ func (h *holder) pin() error {
 		return fault.New(fault.SourceUnreachable, "connecting to %s: DuckDB gave no connection", h.options.what())
 	}
 	defer bindings.Disconnect(&c)
-	for _, sql := range []string{
+	pins := []string{
 		"SET GLOBAL TimeZone = 'UTC'",
 		"SET GLOBAL Calendar = 'gregorian'",
 		"SET GLOBAL file_search_path = " + quoteText(h.options.projectDir),
-		"SET GLOBAL lock_configuration = true",
-	} {
+	}
+	if !h.options.scratch {
+		pins = append(pins, "SET GLOBAL lock_configuration = true")
+	}
+	for _, sql := range pins {
 		var res bindings.Result
 		state := bindings.Query(c, sql, &res)
 		msg := bindings.ResultError(&res)
