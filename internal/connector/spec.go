@@ -23,10 +23,18 @@ type Spec struct {
 	Removed    []Removal     // destinations: removal policies that some object of it supports
 	Timeout    time.Duration // destinations: longest a request may take; also how long a dead process's request may land
 	Ledger     bool          // sources: can hold the ledger (`diff: warehouse`)
+	Grants     Grants        // sources: what the user needs, for `upwell grants`
 	Sandbox    bool          // destinations: has a stand-in server (`upwell sandbox TYPE`)
 	FreeObject bool          // destinations: any object name and field is accepted (webhook, file)
 	NoMatch    bool          // destinations: match may be left out; the model key's columns identify the record
 	Stages     bool          // destinations: implements Stager
+}
+
+// Grants are the statements that give a user the rights a source needs, and no more. {name} stands for the connection's setting of
+// that name, {state_schema} for the schema of Upwell's tables; a setting that is absent is left as it is, to be filled in.
+type Grants struct {
+	Read   string // to read models
+	Ledger string // besides, for diff: warehouse
 }
 
 // SettingType is the type of a setting's value in a project file.

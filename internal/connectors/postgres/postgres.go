@@ -20,6 +20,14 @@ func Source() connector.SourceConnector {
 		Spec: connector.Spec{
 			Type: typeName, Title: "PostgreSQL", Summary: "Reads models from a PostgreSQL database (12 or newer).",
 			Ledger: true,
+			Grants: connector.Grants{
+				Read: `GRANT CONNECT ON DATABASE {database} TO {user};
+GRANT USAGE ON SCHEMA {schema} TO {user};
+GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {user};
+ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT SELECT ON TABLES TO {user};`,
+				Ledger: `CREATE SCHEMA IF NOT EXISTS {state_schema};
+GRANT USAGE, CREATE ON SCHEMA {state_schema} TO {user};`,
+			},
 			Settings: append(connectionSettings(), connector.Setting{
 				Name: "statement_timeout", Type: connector.TypeDuration, Example: "30m",
 				Doc: "Longest a query may run; the server ends it after that. Without it the server's own setting holds.",
