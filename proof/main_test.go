@@ -116,7 +116,9 @@ func open(ctx context.Context, dir string, c connectors, choice state.Choice) (*
 	if err != nil {
 		return nil, nil, err
 	}
-	return &run.Engine{Project: p, Connectors: c, Store: st.Store, Ledger: st.Ledger}, st, nil
+	e := &run.Engine{Project: p, Connectors: c, Store: st.Store}
+	e.Ledger = e.Homes(st)
+	return e, st, nil
 }
 
 // runSync runs the sync named s.

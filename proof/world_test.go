@@ -297,6 +297,7 @@ type world struct {
 	more    map[string]connector.DestinationConnector
 	sources map[string]connector.SourceConnector
 	jobs    connector.Destination // in the place of tool
+	onDeath func()                // called at the moment a process dies; may be nil
 }
 
 const (
@@ -391,6 +392,9 @@ func (w *world) crash(n int, o run.RunOptions) (died bool, err error) {
 		}
 		if !died {
 			died, copying = true, os.CopyFS(kept, os.DirFS(live))
+			if w.onDeath != nil {
+				w.onDeath()
+			}
 		}
 		return fault.New(fault.Internal, "what follows never happened")
 	}

@@ -133,4 +133,5 @@ type Env struct {
 	StateDir   string // a private folder for small durable files of this connection; "" when none may be written
 	Gate       Gate   // every request passes it; never nil in production (Open gate: OpenGate)
 	Name       string // name of the connection in the project
+	Ledger     bool   // the source holds the ledger, and is written to: diff: warehouse
 }

@@ -41,11 +41,15 @@ func (e *Engine) sourceOf(ctx context.Context, m *project.Model) (connector.Sour
 
 // OpenSource opens a source connection.
 func (e *Engine) OpenSource(ctx context.Context, c *project.Connection) (connector.Source, error) {
+	return e.openSource(ctx, c, c.Diff == "warehouse")
+}
+
+func (e *Engine) openSource(ctx context.Context, c *project.Connection, holdsLedger bool) (connector.Source, error) {
 	t, ok := e.Connectors.Source(c.Type)
 	if !ok {
 		return nil, fault.New(fault.ProjectReference, "there is no source type %q", c.Type).At(c.Where)
 	}
-	src, err := t.Open(ctx, c.Config, connector.Env{ProjectDir: e.Project.Dir, Gate: connector.OpenGate{}, Name: c.Name})
+	src, err := t.Open(ctx, c.Config, connector.Env{ProjectDir: e.Project.Dir, Gate: connector.OpenGate{}, Name: c.Name, Ledger: holdsLedger})
 	if err != nil {
 		return nil, at(err, c.Where)
 	}

@@ -79,7 +79,7 @@ func (h *homes) inWarehouse(c *project.Connection, fresh bool) ledger.Home {
 
 // OpenWarehouse opens a source that holds ledgers.
 func (e *Engine) OpenWarehouse(ctx context.Context, c *project.Connection) (connector.Warehouse, error) {
-	src, err := e.OpenSource(ctx, c)
+	src, err := e.openSource(ctx, c, true) // also where the ledger is about to leave it
 	if err != nil {
 		return nil, err
 	}

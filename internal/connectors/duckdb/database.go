@@ -31,6 +31,7 @@ type options struct {
 	stateDir   string
 	path       string // "" = in memory
 	scratch    bool   // settings stay open: see Scratch
+	write      bool   // the file holds the ledger
 	memory     int64
 	threads    int
 	temp       string
@@ -165,7 +166,7 @@ func (h *holder) open() error {
 		{"autoload_known_extensions", "false"},
 		{"allow_community_extensions", "false"},
 	}
-	if o.path != "" {
+	if o.path != "" && !o.write {
 		settings = append(settings, [2]string{"access_mode", "READ_ONLY"})
 	}
 	var cfg bindings.Config

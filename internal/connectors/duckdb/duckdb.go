@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
@@ -26,6 +27,11 @@ func Source() connector.SourceConnector {
 			Type:    "duckdb",
 			Title:   "DuckDB",
 			Summary: "Reads a DuckDB file, or Parquet, CSV and JSON files of the project through DuckDB.",
+			Ledger:  true,
+			Grants: connector.Grants{
+				Read:   "-- DuckDB has no users: the process needs to read the file {path}.",
+				Ledger: "-- For diff: warehouse the process needs to write the file {path} and its folder, and no other process may have it open meanwhile.",
+			},
 			Settings: []connector.Setting{
 				{Name: "path", Type: connector.TypeString, Doc: "Database file, relative to the project; without it the database is in memory and models read files by path.", Example: "data/warehouse.duckdb"},
 				{Name: "memory_limit", Type: connector.TypeSize, Doc: "Memory DuckDB may use before it spills to temp_directory; without it 32MiB per thread (at least 64MiB), and 256MiB for a query that needs more.", Example: "1GiB"},
@@ -40,10 +46,13 @@ func Source() connector.SourceConnector {
 var dialect = connector.Dialect{
 	Name: "duckdb", Quote: '"', Placeholder: "$",
 	ParamCast: map[row.Kind]string{row.UUID: "CAST(%s AS UUID)", row.JSON: "CAST(%s AS JSON)"},
+	Ledger:    &ledgerSQL,
 }
 
 type source struct {
 	holder *holder
+	mu     sync.Mutex
+	kept   *conn // keeps a database open that is written to; nil when nothing does
 	roomy  *holder // for queries that need more than the usual memory; nil when the user set a limit
 }
 
@@ -69,6 +78,21 @@ func open(_ context.Context, cfg connector.Config, env connector.Env) (connector
 		o.threads = runtime.GOMAXPROCS(0)
 	}
 	s := &source{}
+	if h := opened(o.path); h != nil { // by another connection of this process, for a ledger
+		s.holder = h
+		return s, nil
+	}
+	if env.Ledger {
+		if o.path == "" {
+			return nil, fault.New(fault.ProjectValue, "source %s has no database file, and can keep no ledger", env.Name).WithFix("set `path`, or use `diff: local`")
+		}
+		o.write = true
+		if o.memory == 0 {
+			o.memory = mostMemory
+		}
+		s.holder = shared(o)
+		return s, nil
+	}
 	if o.memory == 0 {
 		o.memory = min(max(int64(o.threads)*threadMemory, leastMemory), mostMemory)
 		roomy := o
@@ -91,6 +115,9 @@ func (s *source) Check(ctx context.Context) error {
 // Describe plans the query and gives the types of its columns; no row is read. Column types of files come from their headers
 // (Parquet) or a sample (CSV, JSON), as they do when the query runs.
 func (s *source) Describe(ctx context.Context, q connector.Query) (*arrow.Schema, error) {
+	if err := s.stay(); err != nil {
+		return nil, err
+	}
 	c, err := s.holder.connect(ctx)
 	if err != nil {
 		return nil, err
@@ -108,6 +135,10 @@ func (s *source) Describe(ctx context.Context, q connector.Query) (*arrow.Schema
 // is run again with more.
 func (s *source) Read(ctx context.Context, q connector.Query) iter.Seq2[arrow.RecordBatch, error] {
 	return func(yield func(arrow.RecordBatch, error) bool) {
+		if err := s.stay(); err != nil {
+			yield(nil, err)
+			return
+		}
 		begun := false
 		err := s.holder.read(ctx, q, func(b arrow.RecordBatch) bool { begun = true; return yield(b, nil) })
 		if err != nil && !begun && s.roomy != nil && outOfMemory(err) {
@@ -137,7 +168,10 @@ func (h *holder) read(ctx context.Context, q connector.Query, yield func(arrow.R
 }
 
 // Close ends nothing that is still being read: readers hold the database open until they leave.
-func (s *source) Close() error { return nil }
+func (s *source) Close() error {
+	s.leave()
+	return nil
+}
 
 func schemaOf(cols []*column) *arrow.Schema {
 	fields := make([]arrow.Field, len(cols))

@@ -45,17 +45,20 @@ func (c *conn) prepare(q connector.Query) (*statement, error) {
 		return nil, err
 	}
 	final := project(sql, st.columns)
-	if final == typed {
-		return st, nil
-	}
-	bindings.DestroyPrepare(&st.raw)
-	if st.raw, err = c.compile(final); err != nil {
-		return nil, err
+	if final != typed {
+		bindings.DestroyPrepare(&st.raw)
+		if st.raw, err = c.compile(final); err != nil {
+			return nil, err
+		}
 	}
 	for i, v := range args {
 		if err := bind(st.raw, i+1, v); err != nil {
 			st.close()
-			return nil, fault.Wrap(fault.SourceQueryFailed, err, "comparing column %q", q.Equal[i].Column)
+			what := fmt.Sprintf("parameter %d", i+1)
+			if len(q.Equal) > i {
+				what = fmt.Sprintf("column %q", q.Equal[i].Column)
+			}
+			return nil, fault.Wrap(fault.SourceQueryFailed, err, "comparing %s", what)
 		}
 	}
 	return st, nil
