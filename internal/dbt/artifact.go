@@ -79,11 +79,14 @@ func artifact(r io.Reader, name string, k kind, newer bool, take func(dec *json.
 		err = ended(dec)
 	}
 	var f *fault.Error
+	var wrong *json.UnmarshalTypeError
 	switch {
 	case errors.As(err, &f):
 		return meta, f
+	case errors.As(err, &wrong):
+		return meta, unreadable(name, "another value stands where an object should, before byte %d", dec.InputOffset()).WithFix("let dbt write it anew")
 	case err != nil:
-		return meta, unreadable(name, "it is no complete JSON document: %v", err).
+		return meta, unreadable(name, "it is no complete JSON document: %s", oneLine(err.Error(), maxQuote)).
 			WithFix("if dbt is writing it just now, call again; otherwise let dbt write it anew: dbt parse writes the manifest, dbt build all")
 	case !described:
 		return meta, unreadable(name, "it has no `metadata`, so it is no artifact of dbt").WithFix("name the %s.json of dbt's target folder", fileOf(k))
@@ -169,7 +172,7 @@ func entries(dec *json.Decoder, each func(key string) error) error {
 		}
 		key, ok := t.(string)
 		if !ok {
-			return fmt.Errorf("%v stands where a key should", t)
+			return fmt.Errorf("another value stands where a key should, before byte %d", dec.InputOffset())
 		}
 		if err := each(key); err != nil {
 			return err
@@ -199,7 +202,7 @@ func delimiter(dec *json.Decoder, want json.Delim) error {
 		return err
 	}
 	if d, ok := t.(json.Delim); !ok || d != want {
-		return fmt.Errorf("%v stands where %v should", t, want)
+		return fmt.Errorf("another value stands where %v should, before byte %d", want, dec.InputOffset())
 	}
 	return nil
 }

@@ -155,7 +155,8 @@ func Test_artifacts_that_cannot_be_used_say_why_and_what_to_do(t *testing.T) {
 		"half":            {written(t, "manifest.json", string(full[:len(full)/2])), "no complete JSON document", "dbt is writing it"},
 		"two":             {written(t, "manifest.json", string(full)+"{}"), "something follows", "call again"},
 		"empty":           {written(t, "manifest.json", ""), "no complete JSON document", "call again"},
-		"text":            {written(t, "manifest.json", `"manifest"`), "{ should", "call again"},
+		"text":            {written(t, "manifest.json", `"manifest"`), "where { should", "call again"},
+		"a node as text":  {changed(t, "manifest_v12.json", func(doc map[string]any) { at(doc, "nodes")["model.shop.text"] = "text" }), "another value stands where an object should", "anew"},
 		"YAML":            {written(t, "manifest.json", "nodes:\n"), "no complete JSON document", "call again"},
 		"none":            {t.TempDir() + "/manifest.json", "no such file", "run dbt"},
 		"a folder":        {t.TempDir(), "not a regular file", "anew"},
@@ -180,8 +181,6 @@ func Test_a_strange_value_spoils_nothing_around_it(t *testing.T) {
 			"tags": "pii", "meta": []any{"x"}, "depends_on": nil, "primary_key": "id", "description": nil, "version": 1.5, "latest_version": 1.5,
 		}
 		at(doc, "nodes")["model.shop.null"] = nil
-		at(doc, "nodes")["model.shop.text"] = "text"
-		delete(at(doc, "nodes"), "model.shop.text") // a node that is no object is no manifest
 		doc["disabled"] = map[string]any{"model.shop.retired": "yes"}
 		doc["unit_tests"] = map[string]any{}
 	})
