@@ -31,7 +31,10 @@ type Gate struct {
 }
 
 // File is a file and what it is called in messages.
-type File struct{ Path, Name string }
+type File struct {
+	Path string `json:"-"` // absolute, so of this machine
+	Name string
+}
 
 // Verdict is what dbt says of a model.
 type Verdict struct {
