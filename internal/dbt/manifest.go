@@ -21,6 +21,7 @@ type Model struct {
 	ID           string // model.jaffle_shop.customers, with a version model.jaffle_shop.customers.v2
 	Kind         string // model, snapshot, seed
 	Package      string
+	Root         string // dbt's root project
 	Name         string
 	Version      string // "" = not versioned
 	Latest       bool   // what a reference without a version means
@@ -284,7 +285,7 @@ func (b *builder) finish() {
 	}
 	proven := b.proven()
 	for id, m := range b.m.Models {
-		m.Sources = b.sources(id)
+		m.Sources, m.Root = b.sources(id), b.m.Project
 		if len(m.Key) > 0 || len(m.KeyOptions) > 0 {
 			continue
 		}
