@@ -60,6 +60,7 @@ func (m *Manifest) Find(r Ref) (*Model, error) {
 	}
 	switch len(found) {
 	case 1:
+		found[0].Sources = m.sources(found[0].ID)
 		return found[0], nil
 	case 0:
 		e := &Missing{Ref: r, Names: m.Names()}
@@ -132,4 +133,25 @@ func (m *Model) Column(name string) (Column, bool) {
 		return near[0], true
 	}
 	return Column{}, false
+}
+
+// sources walks from a model to the sources it is made of.
+func (m *Manifest) sources(id string) []string {
+	var out []string
+	seen := map[string]bool{id: true}
+	for todo := []string{id}; len(todo) > 0; todo = todo[1:] {
+		for _, p := range m.parents[todo[0]] {
+			if seen[p] {
+				continue
+			}
+			seen[p] = true
+			if strings.HasPrefix(p, "source.") {
+				out = append(out, p)
+				continue
+			}
+			todo = append(todo, p)
+		}
+	}
+	slices.Sort(out)
+	return out
 }

@@ -14,6 +14,8 @@ type Manifest struct {
 	Models   map[string]*Model // models, snapshots and seeds by unique id
 	Disabled map[string]string // unique ids that dbt leaves out, and their names
 	Newer    bool              // the schema is newer than this package knows
+
+	parents map[string][]string // of models, snapshots and seeds
 }
 
 // Model is one relation that dbt makes.
@@ -35,7 +37,7 @@ type Model struct {
 	Key          []string // columns that name a row, as far as dbt knows without doubt
 	KeyOptions   []string // single columns of which each could be the key
 	Tests        []Test
-	Sources      []string // unique ids of the sources it is made of, over any number of steps
+	Sources      []string // unique ids of the sources it is made of, over any number of steps; filled by Find
 }
 
 // Column is what the manifest says of a column.
@@ -68,7 +70,7 @@ func ReadManifest(path, name string, newer bool) (*Manifest, error) {
 
 // ParseManifest reads a manifest. Its nodes are taken one at a time: what a large manifest holds beside them costs no memory.
 func ParseManifest(r io.Reader, name string, newer bool) (*Manifest, error) {
-	b := builder{m: &Manifest{Models: map[string]*Model{}, Disabled: map[string]string{}}, parents: map[string][]string{}}
+	b := builder{m: &Manifest{Models: map[string]*Model{}, Disabled: map[string]string{}, parents: map[string][]string{}}}
 	meta, err := artifact(r, name, isManifest, newer, func(dec *json.Decoder, key string) (bool, error) {
 		switch key {
 		case "nodes":
@@ -151,10 +153,9 @@ type (
 
 // builder gathers nodes in any order and connects them at the end.
 type builder struct {
-	m       *Manifest
-	nodes   bool
-	parents map[string][]string // of models, snapshots and seeds
-	tests   []builtTest
+	m     *Manifest
+	nodes bool
+	tests []builtTest
 }
 
 type builtTest struct {
@@ -171,7 +172,7 @@ func (b *builder) node(dec *json.Decoder, id string) error {
 	}
 	switch n.Type {
 	case "model", "snapshot", "seed":
-		b.parents[id] = n.DependsOn.v.Nodes
+		b.m.parents[id] = n.DependsOn.v.Nodes
 		b.m.Models[id] = n.model(id)
 	case "test":
 		b.test(id, &n)
@@ -273,7 +274,7 @@ func (b *builder) disabled(dec *json.Decoder, id string) error {
 	return nil
 }
 
-// finish gives each model its tests, its key and its sources.
+// finish gives each model its tests and its key.
 func (b *builder) finish() {
 	slices.SortFunc(b.tests, func(x, y builtTest) int { return cmp.Compare(x.ID, y.ID) })
 	for _, t := range b.tests {
@@ -285,7 +286,7 @@ func (b *builder) finish() {
 	}
 	proven := b.proven()
 	for id, m := range b.m.Models {
-		m.Sources, m.Root = b.sources(id), b.m.Project
+		m.Root = b.m.Project
 		if len(m.Key) > 0 || len(m.KeyOptions) > 0 {
 			continue
 		}
@@ -311,25 +312,5 @@ func (b *builder) proven() map[string][]string {
 	for _, list := range out {
 		slices.Sort(list)
 	}
-	return out
-}
-
-func (b *builder) sources(id string) []string {
-	var out []string
-	seen := map[string]bool{id: true}
-	for todo := []string{id}; len(todo) > 0; todo = todo[1:] {
-		for _, p := range b.parents[todo[0]] {
-			if seen[p] {
-				continue
-			}
-			seen[p] = true
-			if strings.HasPrefix(p, "source.") {
-				out = append(out, p)
-				continue
-			}
-			todo = append(todo, p)
-		}
-	}
-	slices.Sort(out)
 	return out
 }

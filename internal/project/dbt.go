@@ -46,8 +46,10 @@ func (l *loader) dbt(at fault.Where) *DBT {
 		key, name string
 		to        *dbt.File
 	}{
-		{"manifest", "manifest.json", &d.Manifest}, {"run_results", "run_results.json", &d.RunResults},
-		{"sources", "sources.json", &d.Sources}, {"catalog", "catalog.json", &d.Catalog},
+		{"manifest", "manifest.json", &d.Manifest},
+		{"run_results", "run_results.json", &d.RunResults},
+		{"sources", "sources.json", &d.Sources},
+		{"catalog", "catalog.json", &d.Catalog},
 	} {
 		path := filepath.Join(target, f.name)
 		if s, ok := l.text(n.find(f.key), of(f.key, "`dbt`")); ok {
@@ -256,7 +258,7 @@ func (l *loader) dbtKey(m *Model, at fault.Where, what string) {
 		m.Key = slices.Clone(m.Node.Key)
 	case len(m.Node.KeyOptions) > 0:
 		l.fail(fault.ProjectMissing, at, "reading %s: key `key` is missing, and the manifest names several columns that could be it", what).
-			WithFix("add `key` with one of %s", words(m.Node.KeyOptions))
+			WithFix("add `key` with one of %s, or with all of them if only together they name a row", words(m.Node.KeyOptions))
 	default:
 		l.fail(fault.ProjectMissing, at, "reading %s: key `key` is missing, and the manifest names no column that is unique and never null", what).
 			WithFix("add `key`, or test the column in dbt with unique and not_null")
