@@ -292,3 +292,26 @@ func Test_the_schema_knows_what_may_be_said_of_dbt(t *testing.T) {
 		}
 	}
 }
+
+func Test_files_of_a_dbt_project_in_the_folder_are_left_alone_in_silence(t *testing.T) {
+	files := []string{
+		"transform/dbt_project.yml", "name: shop\n", "transform/models/schema.yml", "version: 2\nmodels:\n  - name: customers\n",
+		"transform/packages.yml", "packages:\n  - package: dbt-labs/dbt_utils\n", "transform/models/upwell_exposures.yml", "version: 2\nexposures: []\n",
+	}
+	vars := env(map[string]string{"SECRET": "x"})
+	count := func(more ...string) int {
+		n := 0
+		for _, w := range load(t, write(t, append(append(files, "upwell.yml", base), more...)...), vars).Warnings {
+			if w.Code == fault.ProjectForeign {
+				n++
+			}
+		}
+		return n
+	}
+	if n := count(); n != 0 {
+		t.Errorf("%d warnings", n)
+	}
+	if n := count("transform/x.yml", "polices: []\n", "other/schema.yml", "version: 2\nmodels:\n  - name: customers\n"); n != 2 {
+		t.Errorf("%d warnings of a slip and of a file outside the dbt project, want 2", n)
+	}
+}
