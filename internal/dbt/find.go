@@ -118,8 +118,11 @@ func (m *Manifest) Names() []string {
 }
 
 // Column finds a column by name. Warehouses that fold names write them otherwise than people do, so case does not count where only
-// one column fits.
+// one column fits, and quotes around a name do not either.
 func (m *Model) Column(name string) (Column, bool) {
+	if n := len(name); n > 1 && (name[0] == '"' || name[0] == '`') && name[n-1] == name[0] {
+		name = name[1 : n-1]
+	}
 	var near []Column
 	for _, c := range m.Columns {
 		if c.Name == name {

@@ -174,9 +174,9 @@ func Test_what_stands_out_about_dbt_is_warned_of(t *testing.T) {
 // A policy that misses a column because a warehouse writes its name otherwise protects nothing.
 func Test_tags_of_dbt_reach_columns_however_their_names_are_written(t *testing.T) {
 	yml := strings.Replace(dbtProject("", "dbt: customers", "key: CUSTOMER_ID"), "match: {id: customer_id}, fields: {mail: email}",
-		"match: {id: CUSTOMER_ID}, fields: {mail: EMAIL, name: {cel: row.Full_Name}, of: {lookup: {object: x, by: {p: PHONE}}}}", 1)
+		"match: {id: CUSTOMER_ID}, fields: {mail: EMAIL, name: {cel: row.Full_Name}, quoted: '\"email\"', of: {lookup: {object: x, by: {p: PHONE}}}}", 1)
 	p := load(t, write(t, "upwell.yml", yml, "target/manifest.json", artifact(t, "manifest_v12.json")))
-	for _, c := range []string{"EMAIL", "Full_Name", "PHONE"} {
+	for _, c := range []string{"EMAIL", "Full_Name", "PHONE", `"email"`} {
 		if !slices.Contains(p.Models["m"].Columns[c].Tags, dbt.PII) {
 			t.Errorf("%s is not pii: %+v", c, p.Models["m"].Columns)
 		}
