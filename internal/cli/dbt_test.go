@@ -130,7 +130,7 @@ func Test_what_dbt_failed_to_build_is_held_with_dbts_message(t *testing.T) {
 	}
 }
 
-// The relation is not there because dbt failed to build it: that is the reason, not the missing table.
+// The relation or column is not there because dbt failed to build it: that is the reason.
 func Test_dbts_word_explains_a_missing_relation(t *testing.T) {
 	w := dbtWorld(t)
 	w.exec("drop table health")
@@ -140,6 +140,14 @@ func Test_dbts_word_explains_a_missing_relation(t *testing.T) {
 	}
 	w.dbtRan("build", "2026-03-01T06:05:00Z", healthID+" error Syntax Error")
 	if a := w.must(4, "run", "--json"); !strings.Contains(a.out, "dbt failed to build health: Syntax Error") {
+		t.Error(a.out)
+	}
+	w.exec("create table health (account_id text, tier text)") // as it was before the change that failed
+	if a := w.must(4, "run", "--json"); !strings.Contains(a.out, "dbt failed to build health: Syntax Error") {
+		t.Error(a.out)
+	}
+	w.dbtRan("build", "2026-03-01T06:05:00Z", healthID+" success")
+	if a := w.must(2, "run", "--json"); !strings.Contains(a.out, "SOURCE_COLUMN_MISSING") {
 		t.Error(a.out)
 	}
 }

@@ -1,6 +1,9 @@
 package run
 
 import (
+	"errors"
+	"slices"
+
 	"github.com/upwelldata/upwell/internal/dbt"
 	"github.com/upwelldata/upwell/internal/fault"
 	"github.com/upwelldata/upwell/internal/project"
@@ -31,8 +34,19 @@ func (e *Engine) dbtHolds(m *project.Model) (warnings []string, err error) {
 	return v.Warnings, nil
 }
 
-// excused gives dbt's word in place of an error about a relation that dbt failed to build: it is the cause of what is missing.
+// excused gives dbt's word in place of an error about a relation or column that is missing because dbt failed to build it. Other
+// errors stay what they are.
 func (p *prepared) excused(err error) error {
+	missing := func(f *fault.Error) bool {
+		return f.Code == fault.SourceQueryFailed || f.Code == fault.SourceColumnMissing
+	}
+	var list fault.List
+	if !errors.As(err, &list) {
+		list = fault.List{fault.As(err)}
+	}
+	if p.model.Node == nil || !slices.ContainsFunc(list, missing) {
+		return err
+	}
 	if _, held := p.e.dbtHolds(p.model); fault.Is(held, fault.DBTHeld) {
 		return held
 	}
