@@ -158,7 +158,7 @@ func Test_every_command_says_what_it_does_and_shows_how(t *testing.T) {
 	}
 	slices.Sort(names)
 	want := []string{
-		"check", "completion", "connectors", "doctor", "explain", "help", "init", "plan", "preview", "rejects", "reset", "retry", "run", "run-log", "runs",
+		"check", "completion", "connectors", "dbt", "doctor", "explain", "help", "init", "plan", "preview", "rejects", "reset", "retry", "run", "run-log", "runs",
 		"sandbox", "schema", "status", "test", "undo", "version",
 	}
 	for _, name := range want {

@@ -16,6 +16,7 @@ type testResult struct {
 type modelTests struct {
 	Model string       `json:"model"`
 	Tests []oneTest    `json:"tests"`
+	DBT   *dbtTests    `json:"dbt,omitempty"`   // of a dbt model: what dbt's last command found
 	Error *fault.Error `json:"error,omitempty"` // the tests could not be run to the end
 }
 
@@ -33,7 +34,7 @@ func (r *testResult) text(p *printer) {
 	passed, failed, warned := 0, 0, 0
 	for _, m := range r.Models {
 		p.line("%s", p.paint(bold, m.Model))
-		if len(m.Tests) == 0 && m.Error == nil {
+		if len(m.Tests) == 0 && m.DBT == nil && m.Error == nil {
 			p.line("  no tests")
 		}
 		for _, t := range m.Tests {
@@ -50,6 +51,11 @@ func (r *testResult) text(p *printer) {
 				p.line("  %s  %s: %s", p.paint(red, "FAILED"), t.Name, clean(t.Message))
 				t.rows(p)
 			}
+		}
+		if m.DBT != nil {
+			m.DBT.text(p)
+			p1, f1, w1 := m.DBT.count()
+			passed, failed, warned = passed+p1, failed+f1, warned+w1
 		}
 		if m.Error != nil {
 			p.fault("error", m.Error)
@@ -77,9 +83,10 @@ func (t *oneTest) rows(p *printer) {
 
 func (a *app) testCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:               "test [MODEL...]",
-		Short:             "Run the tests of models",
-		Long:              "Runs the tests of the models named, or of all. A failed test of severity error ends with exit code 4: runs of its syncs are held too.",
+		Use:   "test [MODEL...]",
+		Short: "Run the tests of models",
+		Long: `Runs the tests of the models named, or of all. A failed test of severity error ends with exit code 4: runs of its syncs are held
+too. Beside them stands what dbt's last command found of models of dbt; their tests are not run again.`,
 		Example:           "  upwell test\n  upwell test customers",
 		Args:              between(0, -1),
 		ValidArgsFunction: a.completeNames(-1, modelNames),
@@ -118,7 +125,15 @@ func (a *app) testCommand() *cobra.Command {
 
 func (a *app) testModel(ctx context.Context, p *project.Project, m *project.Model) (out modelTests, code int) {
 	out = modelTests{Model: m.Name, Tests: []oneTest{}}
-	results, err := a.engine(p, nil).TestModel(ctx, m)
+	e := a.engine(p, nil)
+	says, derr := e.DBTSays(m)
+	if derr == nil && m.Node != nil {
+		out.DBT = newDBTTests(m, says)
+		if len(says.Held) > 0 {
+			code = fault.ExitHeld
+		}
+	}
+	results, err := e.TestModel(ctx, m)
 	for _, t := range results {
 		one := oneTest{Name: t.Name, Status: "passed", Severity: "error", Failing: t.Failing, Message: t.Message, Columns: t.Columns, Sample: t.Sample}
 		if t.Warn {
@@ -129,9 +144,12 @@ func (a *app) testModel(ctx context.Context, p *project.Project, m *project.Mode
 		case t.Warn:
 			one.Status = "warned"
 		default:
-			one.Status, code = "failed", fault.ExitHeld
+			one.Status, code = "failed", worst(code, fault.ExitHeld)
 		}
 		out.Tests = append(out.Tests, one)
+	}
+	if err == nil {
+		err = derr
 	}
 	if err != nil {
 		out.Error = fault.As(err)

@@ -13,14 +13,14 @@ import (
 
 func unknownCommand(cmd *cobra.Command, name string) error {
 	var names []string
-	for _, c := range cmd.Root().Commands() {
+	for _, c := range cmd.Commands() {
 		if c.IsAvailableCommand() {
 			names = append(names, c.Name())
 		}
 	}
-	f := fault.New(fault.UsageUnknown, "there is no command %q", name).WithFix("`upwell help` lists the commands")
+	f := fault.New(fault.UsageUnknown, "there is no command %q", name).WithFix("`%s --help` lists the commands", cmd.CommandPath())
 	if near := project.Suggest(name, names); near != "" {
-		f.WithFix("did you mean `upwell %s`?", near)
+		f.WithFix("did you mean `%s %s`?", cmd.CommandPath(), near)
 	}
 	return f
 }

@@ -106,6 +106,10 @@ const (
 	TestFailed   Code = "MODEL_TEST_FAILED"
 	PolicyDenied Code = "POLICY_DENIED"
 	PlanStale    Code = "PLAN_STALE"
+	DBTHeld      Code = "DBT_HELD"
+
+	// dbt
+	DBTArtifact Code = "DBT_ARTIFACT"
 
 	// state
 	StateLocked      Code = "STATE_LOCKED"
@@ -195,6 +199,9 @@ var registry = index([]Info{
 	{TestFailed, ClassHeld, ExitHeld, "A model test failed; nothing was sent.", "Mend the data or the test; `upwell test` shows the rows."},
 	{PolicyDenied, ClassHeld, ExitHeld, "A policy forbids this field here.", "See `upwell policy explain`."},
 	{PlanStale, ClassHeld, ExitHeld, "The saved plan no longer describes what would happen.", "Make a new plan."},
+	{DBTHeld, ClassHeld, ExitHeld, "dbt failed, skipped or did not test the model, or finds its sources too old; nothing was sent.", "Mend it and let dbt build it again; `gate: off` under `dbt` looks away."},
+
+	{DBTArtifact, ClassConfig, ExitUsage, "A file of dbt is missing, cannot be read, or has a schema this version does not know.", "Let dbt write it anew; the schemas known are named in docs/guide/dbt.md."},
 
 	{StateLocked, ClassEnvironment, ExitEnvironment, "Another process uses the state folder.", "Wait for it, or stop the process named."},
 	{StateUnusable, ClassEnvironment, ExitEnvironment, "The state folder cannot be used.", "Check its permissions and disk."},

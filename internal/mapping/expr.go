@@ -3,14 +3,11 @@ package mapping
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"sort"
 	"strconv"
 	"strings"
 
 	"cel.dev/cel-go/cel"
-	"cel.dev/cel-go/common/ast"
-	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/common/types/traits"
@@ -39,7 +36,7 @@ func parseExpression(text string) (cel.Program, []string, row.Kind, error) {
 		e := issues.Errors()[0]
 		return nil, nil, row.Absent, fmt.Errorf("column %d of the expression: %s", e.Location.Column()+1, e.Message)
 	}
-	columns, err := columnsRead(tree.NativeRep())
+	columns, err := project.ColumnsRead(tree.NativeRep())
 	if err != nil {
 		return nil, nil, row.Absent, err
 	}
@@ -49,51 +46,6 @@ func parseExpression(text string) (cel.Program, []string, row.Kind, error) {
 	}
 	return program, columns, resultKind(tree.OutputType()), nil
 }
-
-// columnsRead finds every row.column, row["column"] and has(row.column). Any other use of row would read columns that are not
-// known beforehand.
-func columnsRead(a *ast.AST) ([]string, error) {
-	var out []string
-	named := map[int64]bool{}
-	var all []int64
-	add := func(operand ast.Expr, name string) {
-		if isRow(operand) {
-			named[operand.ID()] = true
-			if !slices.Contains(out, name) {
-				out = append(out, name)
-			}
-		}
-	}
-	ast.PreOrderVisit(a.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
-		switch e.Kind() { //nolint:exhaustive // only these can name a column
-		case ast.SelectKind:
-			add(e.AsSelect().Operand(), e.AsSelect().FieldName())
-		case ast.CallKind:
-			switch e.AsCall().FunctionName() {
-			case operators.Index, operators.OptIndex, operators.OptSelect:
-				args := e.AsCall().Args()
-				if args[1].Kind() != ast.LiteralKind {
-					return
-				}
-				if name, ok := args[1].AsLiteral().(types.String); ok {
-					add(args[0], string(name))
-				}
-			}
-		case ast.IdentKind:
-			if isRow(e) {
-				all = append(all, e.ID())
-			}
-		}
-	}))
-	for _, id := range all {
-		if !named[id] {
-			return nil, errors.New(`row stands without a column: write row.column or row["column"]`)
-		}
-	}
-	return out, nil
-}
-
-func isRow(e ast.Expr) bool { return e.Kind() == ast.IdentKind && e.AsIdent() == "row" }
 
 func resultKind(t *cel.Type) row.Kind {
 	switch t.Kind() { //nolint:exhaustive // the rest depends on the row

@@ -2,7 +2,9 @@ package project
 
 import (
 	"bytes"
+	"os"
 	"path"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -17,7 +19,8 @@ var ownSection = regexp.MustCompile(`(?m)^["']?((destinations|syncs|policies)["'
 
 // foreign reports whether a file below the project belongs to another program and leaves it alone with a warning. It is ours
 // when one of our sections stands at its top level; then a misspelt key beside it is a fault. version and name alone say nothing,
-// half the world's YAML has them. dbt has sections with our names, but writes them as lists, or in dbt_project.yml.
+// half the world's YAML has them. dbt has sections with our names, but writes them as lists, or in dbt_project.yml; inside a dbt project
+// nobody needs to be told of its files.
 func (l *loader) foreign(rel string, src []byte, docs []*node, faults fault.List) bool {
 	base := path.Base(rel)
 	if base == "dbt_project.yml" || base == "dbt_project.yaml" {
@@ -40,6 +43,9 @@ func (l *loader) foreign(rel string, src []byte, docs []*node, faults fault.List
 		}
 	}
 	doc := docs[0]
+	if l.inDBT(rel) && onlyDBT(doc) {
+		return true
+	}
 	at := fault.Where{File: rel, Line: 1, Column: 1}
 	for _, p := range doc.pairs {
 		if p.key == "models" || p.key == "sources" {
@@ -55,6 +61,29 @@ func (l *loader) foreign(rel string, src []byte, docs []*node, faults fault.List
 	}
 	l.leave(rel, at, "no key at its top is a section of a project")
 	return true
+}
+
+// dbtSections are the keys at the top of dbt's own files: https://docs.getdbt.com/reference/dbt_project.yml and the pages on properties.
+var dbtSections = []string{
+	"version", "models", "sources", "seeds", "snapshots", "macros", "analyses", "exposures", "metrics", "semantic_models", "saved_queries", "unit_tests",
+	"data_tests", "tests", "groups", "functions", "packages", "projects", "selectors", "sha1_hash",
+}
+
+// inDBT reports whether a file lies in a dbt project that is part of this folder.
+func (l *loader) inDBT(rel string) bool {
+	for dir := path.Dir(rel); ; dir = path.Dir(dir) {
+		info, err := os.Stat(filepath.Join(l.dir, filepath.FromSlash(dir), "dbt_project.yml"))
+		if err == nil && info.Mode().IsRegular() {
+			return true
+		}
+		if dir == "." || dir == "/" {
+			return false
+		}
+	}
+}
+
+func onlyDBT(doc *node) bool {
+	return doc.kind == isMap && !slices.ContainsFunc(doc.pairs, func(p pair) bool { return !slices.Contains(dbtSections, p.key) })
 }
 
 // holdsSection reports whether text that cannot be read as YAML shows a section of ours. Without its zeros and byte order mark UTF-16

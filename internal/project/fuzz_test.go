@@ -28,6 +28,7 @@ func FuzzLoad(f *testing.F) {
 		f.Add(string(b))
 	}
 	f.Add(base)
+	f.Add(dbtProject("dbt: {gate: required, target_path: out}", "dbt: {name: a, version: 2}"))
 	reg := connectors()
 	dir := f.TempDir()
 	vars := env(map[string]string{"SECRET": "canary-canary"})

@@ -2,8 +2,10 @@ package project
 
 import (
 	"maps"
+	"slices"
 
 	"github.com/upwelldata/upwell/internal/connector"
+	"github.com/upwelldata/upwell/internal/dbt"
 	"github.com/upwelldata/upwell/internal/row"
 )
 
@@ -27,6 +29,15 @@ func (s shape) names() []string {
 	out := make([]string, len(s))
 	for i, k := range s {
 		out[i] = k.name
+	}
+	return out
+}
+
+// requiring is the shape with one more key required.
+func (s shape) requiring(name string) shape {
+	out := slices.Clone(s)
+	for i := range out {
+		out[i].required = out[i].required || out[i].name == name
 	}
 	return out
 }
@@ -160,6 +171,31 @@ var testKeys = shape{
 	{name: "severity", doc: "error (default) holds the sync, warn only says so.", value: choice("error", "warn")},
 }
 
+var dbtModelKeys = shape{
+	{name: "name", doc: "Name of the model.", value: exactText(), required: true},
+	{name: "package", doc: "The dbt package it belongs to.", value: exactText()},
+	{name: "version", doc: "Its version; without one the latest.", value: textValue()},
+	{name: "manifest", doc: "The manifest it stands in, where it is not the project's.", value: exactText()},
+}
+
+var dbtKeys = shape{
+	{name: "project_dir", doc: "Folder of the dbt project, relative to this one.", value: exactText()},
+	{name: "target_path", doc: "Folder of dbt's artifacts, relative to the dbt project. Default target.", value: exactText()},
+	{name: "manifest", doc: "Path of manifest.json, relative to the project.", value: exactText()},
+	{name: "run_results", doc: "Path of run_results.json, relative to the project.", value: exactText()},
+	{name: "sources", doc: "Path of sources.json, relative to the project.", value: exactText()},
+	{name: "catalog", doc: "Path of catalog.json, relative to the project.", value: exactText()},
+	{name: "gate", doc: "results (default): what dbt reports of a model decides whether it goes out; required: dbt must have reported on it; off.", value: choice(dbt.GateResults, dbt.GateRequired, dbt.GateOff)},
+	{name: "accept_newer", doc: "Read artifacts whose schema is newer than this version knows. Default false.", value: boolValue()},
+}
+
+// modelSchema asks for a key, too, where no manifest can tell it.
+func modelSchema() schema {
+	out := modelKeys.oneOf("sql", "sql_file", "table", "dbt")
+	out["anyOf"] = []any{schema{"required": []string{"key"}}, schema{"required": []string{"dbt"}}}
+	return out
+}
+
 var modelKeys = shape{
 	{name: "description", doc: "What one row is.", value: textValue()},
 	{name: "owner", doc: "Who answers for it.", value: textValue()},
@@ -167,8 +203,8 @@ var modelKeys = shape{
 	{name: "sql", doc: "The query. Exactly one of sql, sql_file, table, dbt.", value: exactText()},
 	{name: "sql_file", doc: "File with the query, relative to the project.", value: exactText()},
 	{name: "table", doc: "A table or view, optionally schema.table.", value: exactText()},
-	{name: "dbt", doc: "A model of the dbt manifest.", value: exactText()},
-	{name: "key", doc: "The columns that name a row: one, or a list.", value: textList(), required: true},
+	{name: "dbt", doc: "A model of dbt: name, package.name, name.v2, or a mapping. `key` may be left out where the manifest tells it.", value: schema{"anyOf": []any{exactText(), dbtModelKeys.object()}}},
+	{name: "key", doc: "The columns that name a row: one, or a list.", value: textList()},
 	{name: "columns", doc: "What is known of columns.", value: mapOf(nullable(columnKeys.object()))},
 	{name: "tests", doc: "What must hold before anything is sent.", value: schema{"type": []string{"array", "null"}, "items": testKeys.oneOf("not_null", "unique", "accepted_range", "accepted_values", "row_count", "sql")}},
 }
@@ -194,7 +230,10 @@ var guardKeys = shape{
 	{name: "allow_empty", doc: "An empty model is no reason to stop. Default false.", value: boolValue()},
 }
 
-var afterKeys = shape{{name: "dbt", doc: "Path of dbt's run_results.json, relative to the project.", value: exactText(), required: true}}
+var afterKeys = shape{{
+	name: "dbt", doc: "Path of dbt's run_results.json, relative to the project; or true for the one that `dbt` names.",
+	value: schema{"anyOf": []any{schema{"type": "string", "pattern": `(\.json$|` + referencePattern + ")"}, schema{"const": true}}}, required: true,
+}}
 
 var scheduleKeys = shape{
 	{name: "every", doc: "Interval: 15m, 1h, 1d.", value: patternText(durationPattern)},
@@ -259,6 +298,7 @@ var policyKeys = shape{
 var projectKeys = shape{
 	{name: "version", doc: "Version of the project format.", value: schema{"const": 1}},
 	{name: "name", doc: "Name of the project.", value: exactText()},
+	{name: "dbt", doc: "Where dbt's artifacts are. Only in upwell.yml."},
 	{name: "sources", doc: "Connections to warehouses and databases."},
 	{name: "destinations", doc: "Connections to business tools."},
 	{name: "models", doc: "Queries that yield one row per record."},

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/upwelldata/upwell/internal/connector"
+	"github.com/upwelldata/upwell/internal/dbt"
 	"github.com/upwelldata/upwell/internal/fault"
 )
 
@@ -19,8 +20,9 @@ const File = "upwell.yml"
 type Option func(*options)
 
 type options struct {
-	env            func(string) (string, bool)
-	withoutSecrets bool
+	env             func(string) (string, bool)
+	withoutSecrets  bool
+	withoutManifest bool
 }
 
 // WithoutSecrets makes references that cannot be resolved warnings instead of faults, so that a project can be checked where
@@ -35,7 +37,9 @@ func WithEnv(lookup func(name string) (string, bool)) Option {
 // Load reads and checks the project in dir. Every fault of the project is in the list, sorted by file and line, with its place;
 // with any fault the Project is nil. What does not hinder is in Project.Warnings.
 func Load(dir string, reg Registry, opts ...Option) (*Project, fault.List) {
-	l := &loader{reg: reg, opts: options{env: os.LookupEnv}, defined: map[string]map[string]fault.Where{}}
+	l := &loader{
+		reg: reg, opts: options{env: os.LookupEnv}, defined: map[string]map[string]fault.Where{}, manifests: map[string]*dbt.Manifest{},
+	}
 	for _, o := range opts {
 		o(&l.opts)
 	}
@@ -59,6 +63,9 @@ type loader struct {
 	defined  map[string]map[string]fault.Where // section -> name -> place
 	parts    map[string][]pair                 // section -> entries of all files
 	policies []*node
+
+	dbtNode   *node // the settings of dbt, nil = none
+	manifests map[string]*dbt.Manifest
 }
 
 func (l *loader) load(dir string) {
@@ -83,6 +90,9 @@ func (l *loader) load(dir string) {
 	for _, file := range l.files() {
 		l.file(file)
 	}
+	if l.dbtNode != nil {
+		l.dbt(l.dbtNode.at)
+	}
 	for _, section := range []struct {
 		name  string
 		build func(name string, p pair)
@@ -93,6 +103,7 @@ func (l *loader) load(dir string) {
 			section.build(p.key, p)
 		}
 	}
+	l.spellColumns()
 	for _, n := range l.policies {
 		l.policy(n)
 	}
@@ -217,6 +228,8 @@ func (l *loader) sections(rel string, doc *node) {
 			}
 		case p.key == "policies":
 			l.policyList(p.value)
+		case p.key == "dbt":
+			l.dbtSection(rel, p)
 		case slices.Contains(projectKeys.names(), p.key):
 			l.section(p.key, p.value)
 		case strings.HasPrefix(p.key, "x-"): // a place for anchors

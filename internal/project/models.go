@@ -16,7 +16,11 @@ func (l *loader) model(name string, p pair) {
 	m := &Model{Name: name, Columns: map[string]Column{}, Where: p.keyAt}
 	l.p.Models[name] = m
 	n := p.value
-	if !l.object(n, p.keyAt, what, modelKeys) {
+	keys := modelKeys
+	if n.find("dbt") == nil { // no manifest can tell the key
+		keys = modelKeys.requiring("key")
+	}
+	if !l.object(n, p.keyAt, what, keys) {
 		return
 	}
 	m.Description, _ = l.text(n.find("description"), of("description", what))
@@ -27,10 +31,16 @@ func (l *loader) model(name string, p pair) {
 	}
 	m.Key = l.texts(n.find("key"), of("key", what))
 	l.origin(m, n, p.keyAt, what)
+	if n.find("key") == nil {
+		l.dbtKey(m, p.keyAt, what)
+	}
 	if c := n.find("columns"); c != nil && c.kind != isNull && l.mapping(c, of("columns", what)) {
 		for _, col := range c.pairs {
 			m.Columns[col.key] = l.column(col, what)
 		}
+	}
+	if m.Node != nil {
+		m.dbtColumns()
 	}
 	if t := n.find("tests"); t != nil && t.kind != isNull {
 		l.modelTests(m, t, what)
@@ -65,7 +75,9 @@ func (l *loader) origin(m *Model, n *node, at fault.Where, what string) {
 		}
 	}
 	m.Table, _ = l.text(n.find("table"), of("table", what))
-	m.DBT, _ = l.text(n.find("dbt"), of("dbt", what))
+	if v := n.find("dbt"); v != nil && len(found) == 1 {
+		l.dbtModel(m, v, what)
+	}
 }
 
 // sourceType gives the connector type of a source, which may be defined with faults.

@@ -122,7 +122,7 @@ var commonZones = []string{
 func (l *loader) after(s *Schedule, n *node, what string) {
 	if n.kind == isMap {
 		if l.object(n, n.at, what, afterKeys) {
-			s.AfterDBT, _ = l.text(n.find("dbt"), of("dbt", what))
+			s.AfterDBT = l.afterDBT(n.find("dbt"), of("dbt", what))
 		}
 		return
 	}
@@ -138,4 +138,24 @@ func (l *loader) after(s *Schedule, n *node, what string) {
 			}
 		}
 	}
+}
+
+// afterDBT reads which run_results.json tells that dbt is done. It need not be there yet.
+func (l *loader) afterDBT(n *node, what string) string {
+	switch {
+	case n == nil:
+		return ""
+	case n.kind == isBool && n.text == "true":
+		return l.dbt(n.at).RunResults.Name
+	case n.kind == isBool:
+		l.fail(fault.ProjectValue, n.at, "reading %s: false says nothing", what).WithFix("leave `schedule` out for a manual sync")
+		return ""
+	}
+	path, ok := l.text(n, what)
+	if ok && !strings.HasSuffix(path, ".json") {
+		l.fail(fault.ProjectValue, n.at, "reading %s: %s is no path of a run_results.json", what, n.show()).
+			WithFix("write target/run_results.json, or true for the file that `dbt` names")
+		return ""
+	}
+	return path
 }

@@ -14,12 +14,13 @@ import (
 // describes one file; what spans files (references, names defined twice) only Load can check.
 func Schema(reg Registry) ([]byte, error) {
 	defs := schema{
-		"model": modelKeys.oneOf("sql", "sql_file", "table", "dbt"), "sync": syncKeys.object(), "policy": policyKeys.oneOf(effects...),
+		"model": modelSchema(), "sync": syncKeys.object(), "policy": policyKeys.oneOf(effects...),
 	}
 	sources, destinations := reg.Types()
 	values := map[string]schema{
 		"version":      {"const": 1},
 		"name":         exactText(),
+		"dbt":          nullable(dbtKeys.object()),
 		"sources":      named(connections("source", sources, reg.SourceSpec, sourceKeys, defs)),
 		"destinations": named(connections("destination", destinations, reg.DestinationSpec, destinationKeys, defs)),
 		"models":       named(schema{"$ref": "#/$defs/model"}),

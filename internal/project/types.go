@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/upwelldata/upwell/internal/connector"
+	"github.com/upwelldata/upwell/internal/dbt"
 	"github.com/upwelldata/upwell/internal/fault"
 	"github.com/upwelldata/upwell/internal/row"
 )
@@ -20,6 +21,7 @@ type Project struct {
 	Models       map[string]*Model
 	Syncs        map[string]*Sync
 	Policies     []*Policy
+	DBT          *DBT       `json:",omitempty"` // nil: nothing of the project is of dbt
 	Warnings     fault.List // lint warnings: the project is usable
 }
 
@@ -52,9 +54,13 @@ type Model struct {
 	Description string
 	Owner       string
 	Source      string
-	SQL         string // sql, or the text of sql_file
+	SQL         string // sql, or the text of sql_file, or what reads dbt's relation
 	Table       string
-	DBT         string // model name in the dbt manifest
+	DBT         string     // the model of dbt, as the project names it; SQL then reads its relation
+	Ref         dbt.Ref    `json:"-"` // the same, taken apart
+	Manifest    dbt.File   `json:"-"` // where it stands
+	Node        *dbt.Model `json:"-"` // what dbt's manifest says of it; nil for other models
+	Gate        dbt.Gate   `json:"-"` // which of dbt's results decide over it
 	Key         []string
 	Columns     map[string]Column
 	Tests       []Test
@@ -185,7 +191,7 @@ type Schedule struct {
 	// MinInterval is the least time between two starts of a continuous sync; 0 = the scheduler's default.
 	MinInterval time.Duration
 	After       []string // sync names
-	AfterDBT    string
+	AfterDBT    string   // dbt's run_results.json, relative to the project or absolute
 }
 
 // Policy is a governance rule; the governance package evaluates it.

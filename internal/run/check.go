@@ -32,9 +32,6 @@ func (e *Engine) CheckSync(ctx context.Context, s *project.Sync) (err error) {
 
 // DescribeModel gives the columns of a model without running it over the data.
 func (e *Engine) DescribeModel(ctx context.Context, m *project.Model) (columns []Column, err error) {
-	if err := e.unsupported(m); err != nil {
-		return nil, err
-	}
 	src, err := e.sourceOf(ctx, m)
 	if err != nil {
 		return nil, err
@@ -43,7 +40,7 @@ func (e *Engine) DescribeModel(ctx context.Context, m *project.Model) (columns [
 	p := &prepared{e: e, sync: &project.Sync{}, model: m}
 	schema, err := src.Describe(ctx, p.query(nil))
 	if err != nil {
-		return nil, p.inModel(err)
+		return nil, p.undescribed(err)
 	}
 	for _, f := range schema.Fields() {
 		k, err := row.KindOf(f)
@@ -57,9 +54,6 @@ func (e *Engine) DescribeModel(ctx context.Context, m *project.Model) (columns [
 
 // TestModel runs a model's tests. The results up to an error come back with it.
 func (e *Engine) TestModel(ctx context.Context, m *project.Model) (results []govern.TestResult, err error) {
-	if err := e.unsupported(m); err != nil {
-		return nil, err
-	}
 	src, err := e.sourceOf(ctx, m)
 	if err != nil {
 		return nil, err

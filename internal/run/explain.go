@@ -50,14 +50,11 @@ func (e *Engine) Explain(ctx context.Context, s *project.Sync, key string) (out 
 	defer func() { err = errors.Join(err, snap.Close()) }()
 	p := &prepared{e: e, sync: s, model: e.Project.Models[s.Model], snap: snap, meta: snap.Meta()}
 	defer func() { err = errors.Join(err, p.close()) }()
-	if err := e.unsupported(p.model); err != nil {
-		return nil, err
-	}
 	if p.source, err = e.sourceOf(ctx, p.model); err != nil {
 		return nil, err
 	}
 	if p.schema, err = p.source.Describe(ctx, p.query(nil)); err != nil {
-		return nil, p.inModel(err)
+		return nil, p.undescribed(err)
 	}
 	vals, err := p.parseKey(key)
 	if err != nil {
@@ -350,9 +347,6 @@ func canonical(a, b []row.Value) bool {
 
 // Preview shows rows of a model.
 func (e *Engine) Preview(ctx context.Context, m *project.Model, limit int) (names []string, kinds []row.Kind, rows [][]row.Value, err error) {
-	if err := e.unsupported(m); err != nil {
-		return nil, nil, nil, err
-	}
 	src, err := e.sourceOf(ctx, m)
 	if err != nil {
 		return nil, nil, nil, err
@@ -363,7 +357,7 @@ func (e *Engine) Preview(ctx context.Context, m *project.Model, limit int) (name
 	q.Limit = limit
 	schema, err := src.Describe(ctx, q)
 	if err != nil {
-		return nil, nil, nil, p.inModel(err)
+		return nil, nil, nil, p.undescribed(err)
 	}
 	for _, f := range schema.Fields() {
 		k, err := row.KindOf(f)

@@ -49,14 +49,11 @@ func (e *Engine) prepare(ctx context.Context, s *project.Sync, snap ledger.Snaps
 			err = errors.Join(err, p.close())
 		}
 	}()
-	if err := e.unsupported(p.model); err != nil {
-		return p, err
-	}
 	if p.source, err = e.sourceOf(ctx, p.model); err != nil {
 		return p, err
 	}
 	if p.schema, err = p.source.Describe(ctx, p.query(nil)); err != nil {
-		return p, p.inModel(err)
+		return p, p.undescribed(err)
 	}
 	if p.dest, err = e.connect(ctx, s); err != nil {
 		return p, err
@@ -69,22 +66,13 @@ func (e *Engine) prepare(ctx context.Context, s *project.Sync, snap ledger.Snaps
 	}
 	m, faults := mapping.Compile(p.spec)
 	if len(faults) > 0 {
-		return p, faults
+		return p, p.excused(faults)
 	}
 	p.mapping = m
 	if faults := govern.Deny(e.Project, s); len(faults) > 0 {
 		return p, faults
 	}
 	return p, p.memories(ctx)
-}
-
-// unsupported refuses what this version does not do, rather than doing something else.
-func (e *Engine) unsupported(m *project.Model) error {
-	if m.DBT != "" {
-		return fault.New(fault.ProjectValue, "the model %s names a dbt model, which this version cannot read", m.Name).At(m.Where).
-			WithFix("use sql, sql_file or table")
-	}
-	return nil
 }
 
 // newGeneration: the model's key or the match changed, so entries of the old one say nothing about the new rows. A ledger that
@@ -409,11 +397,15 @@ func (p *prepared) openPrestage(ctx context.Context, o deliver.Options) (*presta
 	return &prestaged{stage: stage, op: op, m: m, batch: row.NewBatch(t.Match, t.Fields, 8192)}, nil
 }
 
-// tests runs the model's tests; a failed one of severity error holds the sync before anything is sent.
+// tests asks dbt for its word where the model is dbt's, and runs the model's tests; a failed one of severity error holds the sync
+// before anything is sent.
 func (p *prepared) tests(ctx context.Context) (warnings []string, err error) {
+	if warnings, err = p.e.dbtHolds(p.model); err != nil {
+		return warnings, err
+	}
 	results, err := govern.Test(ctx, p.source, p.model)
 	if err != nil {
-		return nil, p.inModel(err)
+		return warnings, p.inModel(err)
 	}
 	failed := ""
 	for _, r := range results {
