@@ -52,7 +52,7 @@ var dialect = connector.Dialect{
 type source struct {
 	holder *holder
 	mu     sync.Mutex
-	kept   *conn // keeps a database open that is written to; nil when nothing does
+	kept   *conn   // keeps a database open that is written to; nil when nothing does
 	roomy  *holder // for queries that need more than the usual memory; nil when the user set a limit
 }
 
