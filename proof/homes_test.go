@@ -270,6 +270,7 @@ func homes(t *testing.T, db database) {
 func Test_the_ledger_in_postgres_gives_the_plans_of_a_local_one(t *testing.T) {
 	homes(t, inPostgres(t))
 }
+
 func Test_the_ledger_in_duckdb_gives_the_plans_of_a_local_one(t *testing.T) { homes(t, inDuckDB(t)) }
 
 // siblings are worlds that are told the same.

@@ -217,7 +217,7 @@ A project is a folder with an upwell.yml. Start with ` + "`upwell init`" + `.`,
 		{"run", "Run:", []*cobra.Command{a.planCommand(), a.runCommand(), a.retryCommand(), a.undoCommand()}},
 		{"look", "Look:", []*cobra.Command{a.statusCommand(), a.runsCommand(), a.runLogCommand(), a.rejectsCommand(), a.explainCommand()}},
 		{"state", "State:", []*cobra.Command{a.doctorCommand(), a.resetCommand()}},
-		{"more", "More:", []*cobra.Command{a.connectorsCommand(), a.dbtCommand(), a.sandboxCommand(), a.schemaCommand(), a.completionCommand(), a.versionCommand()}},
+		{"more", "More:", []*cobra.Command{a.connectorsCommand(), a.grantsCommand(), a.dbtCommand(), a.sandboxCommand(), a.schemaCommand(), a.completionCommand(), a.versionCommand()}},
 	} {
 		root.AddGroup(&cobra.Group{ID: group.id, Title: group.title})
 		for _, c := range group.commands {

@@ -45,6 +45,8 @@ func offer(names, args []string, start string) []cobra.Completion {
 
 func syncNames(p *project.Project) []string { return keys(p.Syncs) }
 
+func sourceNames(p *project.Project) []string { return keys(p.Sources) }
+
 func modelNames(p *project.Project) []string { return keys(p.Models) }
 
 // completeRuns offers the newest runs.

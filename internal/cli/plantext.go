@@ -59,6 +59,9 @@ func (d *planDoc) text(p *printer) {
 		}
 		p.line("%s", line)
 	}
+	if n := d.Estimate.SourceBytes; n > 0 {
+		p.line("  the warehouse scans about %s to read the model", volume(n))
+	}
 	if d.MappingChanged {
 		p.line("  the mapping has changed since the last run: records differ by it")
 	}
@@ -147,4 +150,17 @@ func percent(share float64) string {
 		return "under 0.01%"
 	}
 	return strconv.FormatFloat(100*share, 'g', 3, 64) + "%"
+}
+
+// volume gives a number of bytes in the unit that people pay for.
+func volume(n int64) string {
+	const unit = 1 << 10
+	v, name := float64(n), "B"
+	for _, next := range []string{"KiB", "MiB", "GiB", "TiB"} {
+		if v < unit {
+			break
+		}
+		v, name = v/unit, next
+	}
+	return strconv.FormatFloat(v, 'f', 1, 64) + " " + name
 }

@@ -100,6 +100,8 @@ type Difference interface {
 	Comparison
 	// Rows yields the rows that may differ, with the columns of Model.Fields. Every one is probed, and put where that says so.
 	Rows(ctx context.Context) iter.Seq2[arrow.RecordBatch, error]
+	// Query is what Rows reads.
+	Query() connector.Query
 	// Total is the number of rows of the model, when Rows has ended.
 	Total() int64
 }

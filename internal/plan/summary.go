@@ -46,6 +46,8 @@ type Sample struct {
 
 // Estimate is what a plan costs.
 type Estimate struct {
+	// SourceBytes is what the warehouse says reading the model scans; 0 where it does not say.
+	SourceBytes     int64   `json:"source_bytes,omitempty"`
 	Requests        int64   `json:"requests"`
 	Seconds         float64 `json:"seconds"`
 	DailyQuotaShare float64 `json:"daily_quota_share"`

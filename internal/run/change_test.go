@@ -1,6 +1,7 @@
 package run_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/upwelldata/upwell/internal/fault"
@@ -187,5 +188,18 @@ func Test_a_saved_plan_is_refused_when_the_source_moved_on(t *testing.T) {
 	}
 	if rec := w.run(run.RunOptions{Saved: &saved}); rec.Status != run.Held {
 		t.Fatalf("applied twice: %s", rec.Status)
+	}
+}
+
+func Test_a_plan_says_what_reading_the_model_costs(t *testing.T) {
+	w := newWorld(t, standard)
+	w.wh.fill(3)
+	w.wh.bytes = 7 << 30
+	if p := w.plan(); p.Estimate.SourceBytes != 7<<30 {
+		t.Errorf("%+v", p.Estimate)
+	}
+	w.wh.bytes = -1
+	if p := w.plan(); p.Estimate.SourceBytes != 0 || len(p.Warnings) != 1 || !strings.Contains(p.Warnings[0], "no answer") || p.Summary.Counts.Add != 3 {
+		t.Errorf("%+v %v", p.Estimate, p.Warnings)
 	}
 }

@@ -27,6 +27,7 @@ func (p *prepared) query(columns []string) connector.Query {
 func (p *prepared) comparison(ctx context.Context, opts ledger.CompareOptions) (ledger.Comparison, error) {
 	d, ok := p.snap.(ledger.Differ)
 	if !ok {
+		p.estimate(ctx, p.query(p.mapping.Columns()))
 		return p.snap.Compare(opts)
 	}
 	m := ledger.Model{Query: p.query(nil), Key: p.model.Key, Mapping: p.e.Project.MappingHash(p.sync.Name), Settled: settled(p.sync)}
@@ -41,13 +42,29 @@ func (p *prepared) comparison(ctx context.Context, opts ledger.CompareOptions) (
 		m.Match = matchColumns(p.sync, p.model)
 	}
 	diff, err := d.Diff(ctx, m, opts)
-	if diff == nil && err == nil {
-		return p.snap.Compare(opts)
-	}
 	if err != nil {
 		return nil, p.inModel(err)
 	}
+	if diff == nil {
+		p.estimate(ctx, p.query(p.mapping.Columns()))
+		return p.snap.Compare(opts)
+	}
+	p.estimate(ctx, diff.Query())
 	return diff, nil
+}
+
+// estimate asks the warehouse what a reading costs, where it can tell and somebody wants to know. Not to be told stops nothing.
+func (p *prepared) estimate(ctx context.Context, q connector.Query) {
+	e, ok := p.source.(connector.Estimator)
+	if !ok || !p.estimates {
+		return
+	}
+	scan, err := e.Estimate(ctx, q)
+	if err != nil {
+		p.doubts = append(p.doubts, "the warehouse does not say what reading the model costs: "+fault.As(err).Message)
+		return
+	}
+	p.scanned = scan.Bytes
 }
 
 // matchColumns are the columns of the model that identify a record.

@@ -35,6 +35,7 @@ type warehouse struct {
 	rows   [][]row.Value
 	fail   error // at the end of the read
 	after  int   // rows before fail; -1 = all
+	bytes  int64 // what a read is said to cost; -1 = it is not told
 }
 
 func newWarehouse() *warehouse {
@@ -73,6 +74,13 @@ func (w *warehouse) Check(context.Context) error { return nil }
 func (w *warehouse) Close() error                { return nil }
 func (w *warehouse) Dialect() connector.Dialect {
 	return connector.Dialect{Name: "memory", Quote: '"', Placeholder: "?"}
+}
+
+func (w *warehouse) Estimate(context.Context, connector.Query) (connector.Scan, error) {
+	if w.bytes < 0 {
+		return connector.Scan{}, fault.New(fault.SourceUnreachable, "no answer")
+	}
+	return connector.Scan{Bytes: w.bytes}, nil
 }
 
 func (w *warehouse) Describe(context.Context, connector.Query) (*arrow.Schema, error) {

@@ -81,6 +81,7 @@ func (e *Engine) Plan(ctx context.Context, s *project.Sync, full, withItems bool
 		}
 		defer func() { err = errors.Join(err, next.Close()) }()
 	}
+	p.estimates = true
 	delta, cmp, err := p.read(ctx, full, nil, tally)
 	if err != nil {
 		return nil, err
@@ -101,6 +102,8 @@ func (e *Engine) Plan(ctx context.Context, s *project.Sync, full, withItems bool
 		return nil, err
 	}
 	res.Estimate = res.Summary.Estimate(p.dest.object, p.dest.account.Windows, e.Project.Destinations[s.Destination].Limits, p.asked(res.Summary))
+	res.Estimate.SourceBytes = p.scanned
+	res.Warnings = append(res.Warnings, p.doubts...)
 	res.Warnings = append(res.Warnings, res.Summary.Warnings...)
 	if d := p.mapping.KeyDrift(); d != "" {
 		res.Warnings = append(res.Warnings, d)

@@ -38,7 +38,11 @@ type prepared struct {
 	until   time.Time // requests of dead processes can no longer land after it
 	refused map[string]plan.Refusal
 	state   SyncState
-	renewed bool // this run starts a generation: it is compared with an empty ledger
+	// estimates: the warehouse is asked what the reading costs. What it said, and why it did not.
+	estimates bool
+	scanned   int64
+	doubts    []string
+	renewed   bool // this run starts a generation: it is compared with an empty ledger
 }
 
 // prepare opens both ends of a sync and compiles its mapping against the live schemas.

@@ -187,7 +187,8 @@ type difference struct {
 	sent  int64 // rows of the model that left the warehouse
 }
 
-func (d *difference) Total() int64 { return d.total }
+func (d *difference) Total() int64           { return d.total }
+func (d *difference) Query() connector.Query { return d.q }
 
 func (d *difference) Rows(ctx context.Context) iter.Seq2[arrow.RecordBatch, error] {
 	return func(yield func(arrow.RecordBatch, error) bool) {
