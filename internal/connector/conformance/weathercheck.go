@@ -15,8 +15,11 @@ func weatherChecks() []check {
 	var list []check
 	add := func(name string, run func(*stand)) {
 		list = append(list, check{name: "weather: " + name, run: func(s *stand) {
-			if s.way == nil {
+			switch {
+			case s.h.HTTP == nil:
 				s.Skip("the tool is not spoken to by HTTP")
+			case s.way == nil:
+				s.Skip(onlyWithStandIn)
 			}
 			run(s)
 		}})
