@@ -73,6 +73,8 @@ func (d *Destination) classify(resp *httpkit.Response, err error) error {
 		if code = fault.DestQuota; tooManyAtOnce(errs) {
 			code = fault.DestThrottled
 		}
+	case "EXCEEDEDQUOTA": // the day's bulk batches
+		code = fault.DestQuota
 	case "INVALID_SESSION_ID", "INVALID_AUTH_HEADER":
 		code = fault.DestAuth
 	case "SERVER_UNAVAILABLE", "QUERY_TIMEOUT", "UNKNOWN_EXCEPTION", "UNABLE_TO_LOCK_ROW":
@@ -139,6 +141,8 @@ func (d *Destination) settle(to *connector.Target, out *connector.Outcomes, i in
 		out.Delivered(i, "", connector.No) // deleted before, by us or by somebody else
 	case gone(e) && (to.Op == connector.OpUpdate || to.Op == connector.OpClear):
 		out.Skipped(i, code, "the record is no longer in Salesforce: %s", message)
+	case to.Op == connector.OpUpsert && e.StatusCode == "DUPLICATE_VALUE" && overtaken(to, e):
+		out.Retry(i, 0, code, message)
 	case e.StatusCode == "DUPLICATE_VALUE" && to.Op == connector.OpInsert && namesMatch(to, e):
 		if to.SkipExists {
 			out.Skipped(i, fault.AlreadyExists, "%s", message)
@@ -166,6 +170,13 @@ func retryable(e itemError) bool {
 		}
 	}
 	return false
+}
+
+// overtaken reports an upsert that found no record, and a duplicate when it made one: somebody created it in between, or a request
+// of ours that was taken for lost did. The next try finds the record.
+func overtaken(to *connector.Target, e itemError) bool {
+	name, ok := strings.CutPrefix(e.Message, "duplicate value found: "+to.Match[0]+" ")
+	return ok && strings.HasPrefix(name, "duplicates value on record")
 }
 
 // gone reports that the record itself is not there: the same code about a lookup names its field.

@@ -4,6 +4,7 @@ package salesforce
 
 import (
 	"context"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"regexp"
@@ -99,6 +100,10 @@ func open(cfg connector.Config, env connector.Env) (*Destination, error) {
 	if err != nil {
 		return nil, err
 	}
+	if page(base.Hostname()) {
+		return nil, setting("instance_url is the address of Salesforce's pages, not of its API").
+			WithFix("Set the org's My Domain address, as in https://your-domain.my.salesforce.com: Setup, My Domain, Current My Domain URL.")
+	}
 	version := cfg.String("api_version")
 	if version == "" {
 		version = defaultVersion
@@ -150,6 +155,17 @@ func checkAddress(name, s string, private bool) (*url.URL, error) {
 		return u, nil
 	}
 	return nil, setting("%s must start with https://", name).WithFix("Plain http is for a stand-in on this machine, with allow_private: true.")
+}
+
+// page reports hosts people copy from their browser: they show Salesforce and redirect every call of the API
+// (https://help.salesforce.com/s/articleView?id=sf.domain_name_url_formats.htm).
+func page(host string) bool {
+	for _, end := range [...]string{".lightning.force.com", ".salesforce-setup.com", ".file.force.com", ".vf.force.com", ".visualforce.com"} {
+		if strings.HasSuffix(strings.ToLower(host), end) {
+			return true
+		}
+	}
+	return false
 }
 
 func isLoopback(host string) bool {
@@ -218,7 +234,7 @@ func (d *Destination) Check(ctx context.Context) (connector.Account, error) {
 		if resp, err = d.do(ctx, httpkit.Request{Path: d.data + "/"}); err != nil {
 			return connector.Account{}, err
 		}
-	case f.Code == fault.DestObjectMissing:
+	case f.Code == fault.DestObjectMissing, resp != nil && resp.Status == http.StatusGone: // never had, or retired
 		return connector.Account{}, fault.New(fault.DestConfig, "the org does not offer version %s of the API", strings.TrimPrefix(d.data, "/services/data/")).
 			WithFix("Set api_version to a version the org offers.").NotLanded()
 	default:
