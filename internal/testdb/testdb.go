@@ -58,7 +58,7 @@ func MySQL(t testing.TB) string {
 	mySQL(t, cfg, "CREATE DATABASE "+name+" CHARACTER SET utf8mb4")
 	drop := cfg.Clone()
 	t.Cleanup(func() { mySQL(t, drop, "DROP DATABASE "+name) })
-	cfg.DBName = name
+	cfg.DBName, cfg.TLSConfig = name, "false" // as for PostgreSQL: tests that cut connections count the protocol's own bytes
 	return cfg.FormatDSN()
 }
 
