@@ -42,8 +42,8 @@ func variable(spec connector.Spec, setting string) string {
 func environment(spec connector.Spec, needs []string, getenv func(string) string) (settings map[string]string, missing []string) {
 	settings = map[string]string{}
 	known := slices.Clone(spec.Settings)
-	if spec.HTTP { // the settings every connector has that speaks HTTP
-		known = append(known, connector.Setting{Name: "allow_private", Type: connector.TypeBool}, connector.Setting{Name: "ca_file", Type: connector.TypeString})
+	if spec.HTTP { // a setting every connector has that speaks HTTP
+		known = append(known, connector.Setting{Name: "allow_private", Type: connector.TypeBool})
 	}
 	eachSetting(known, "", func(name string, one connector.Setting) {
 		v := getenv(variable(spec, name))

@@ -2,6 +2,9 @@ package salesforce_test
 
 import (
 	"encoding/json"
+	"encoding/pem"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/upwelldata/upwell/internal/connector"
+	"github.com/upwelldata/upwell/internal/connectors/salesforce"
 	"github.com/upwelldata/upwell/internal/connectors/salesforce/salesforcetest"
 	"github.com/upwelldata/upwell/internal/fault"
 )
@@ -351,6 +355,7 @@ func Test_settings_that_cannot_work_are_refused_on_opening(t *testing.T) {
 		{"batch", o.with("batch_size", "201"), "200"},
 		{"concurrency", o.with("concurrency", "26"), "25"},
 		{"bulk bytes", o.with("bulk.max_bytes", "200MB"), "100MB"},
+		{"authorities that are not there", o.with("ca_file", "certs/nowhere.pem"), "ca_file"},
 		{"bulk rows", o.with("bulk.max_rows", "0"), "positive"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -364,6 +369,33 @@ func Test_settings_that_cannot_work_are_refused_on_opening(t *testing.T) {
 				t.Error(text)
 			}
 		})
+	}
+}
+
+// A proxy that looks into TLS signs with an authority of its own, whose file is named relative to the project.
+func Test_a_further_authority_is_read_from_the_project(t *testing.T) {
+	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }))
+	defer srv.Close()
+	dir := t.TempDir()
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw})
+	if err := os.WriteFile(filepath.Join(dir, "ca.pem"), ca, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	settings := map[string]string{"instance_url": srv.URL, "client_id": "id", "client_secret": "a-secret", "allow_private": "true"}
+	for file, want := range map[string]fault.Code{"": fault.DestTLS, "ca.pem": fault.DestConfig} {
+		if settings["ca_file"] = file; file == "" {
+			delete(settings, "ca_file")
+		}
+		d, err := salesforce.Connector().Open(t.Context(), connector.NewConfig(settings, nil, nil), connector.Env{ProjectDir: dir, StateDir: dir, Name: "crm"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.Check(t.Context()); !fault.Is(err, want) {
+			t.Errorf("with %q: %v; want %s", file, err, want)
+		}
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -66,6 +67,7 @@ func spec() connector.Spec {
 				{Name: "max_rows", Type: connector.TypeInt, Default: "100000", Doc: "Rows of one job."},
 				{Name: "max_bytes", Type: connector.TypeSize, Default: "100MB", Doc: "Bytes of one job, at most 100MB."},
 			}},
+			{Name: "ca_file", Type: connector.TypeString, Doc: "A PEM file with further certificate authorities to trust, relative to the project.", Example: "certs/internal-ca.pem"},
 		},
 	}
 }
@@ -126,9 +128,13 @@ func open(cfg connector.Config, env connector.Env) (*Destination, error) {
 	if env.Gate == nil {
 		env.Gate = connector.OpenGate{}
 	}
+	ca := cfg.String("ca_file")
+	if ca != "" && !filepath.IsAbs(ca) {
+		ca = filepath.Join(env.ProjectDir, ca)
+	}
 	client, err := httpkit.New(httpkit.Options{
 		BaseURL: base.Scheme + "://" + base.Host, Gate: env.Gate, Timeout: requestTimeout, AllowPrivate: cfg.Bool("allow_private"),
-		Secrets: cfg.Secrets(), CAFile: cfg.String("ca_file"), Feedback: learn,
+		Secrets: cfg.Secrets(), CAFile: ca, Feedback: learn,
 	})
 	if err != nil {
 		return nil, err
