@@ -135,7 +135,8 @@ func (s *stand) hearOutcomes(out *connector.Outcomes) {
 	defer s.mu.Unlock()
 	s.heard = append(s.heard, out.Request, out.Response)
 	for i := range out.Len() {
-		s.heard = append(s.heard, out.Result(i).Message, strings.Join(out.Result(i).Warnings, " "))
+		r := out.Result(i)
+		s.heard = append(s.heard, r.Message, string(r.Code), r.Field, r.RemoteID, strings.Join(r.Warnings, " "))
 	}
 }
 

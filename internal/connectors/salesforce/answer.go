@@ -102,7 +102,7 @@ func (d *Destination) classify(resp *httpkit.Response, err error) error {
 		}
 	}
 	if code == "" {
-		f.Message = resp.Call + ": " + e.ErrorCode + ": " + d.client.Redact(e.Message)
+		f.Message = resp.Call + ": " + d.client.Redact(e.ErrorCode+": "+e.Message)
 		return f
 	}
 	out := d.say(code, resp, e)
@@ -114,9 +114,9 @@ func (d *Destination) classify(resp *httpkit.Response, err error) error {
 }
 
 func (d *Destination) say(code fault.Code, resp *httpkit.Response, e requestError) *fault.Error {
-	f := fault.New(code, "%s: %s: %s", resp.Call, e.ErrorCode, d.client.Redact(e.Message))
+	f := fault.New(code, "%s: %s", resp.Call, d.client.Redact(e.ErrorCode+": "+e.Message))
 	if len(e.Fields) > 0 {
-		f.Field = e.Fields[0]
+		f.Field = d.client.Hide(e.Fields[0])
 	} else if m := noColumn.FindStringSubmatch(e.Message); m != nil {
 		f.Field = m[1]
 	}
@@ -128,9 +128,9 @@ var noColumn = regexp.MustCompile(`No such column '([A-Za-z0-9_.]+)'`)
 // settle says what an error of one record means. Codes decide; where Apex code wraps an error, its message does
 // (https://developer.salesforce.com/docs/atlas.en-us.api.meta/api/sforce_api_calls_concepts_core_data_objects.htm).
 func (d *Destination) settle(to *connector.Target, out *connector.Outcomes, i int, e itemError) {
-	code, field, message := fault.Code(e.StatusCode), "", d.client.Redact(e.Message)
+	code, field, message := fault.Code(d.client.Hide(e.StatusCode)), "", d.client.Redact(e.Message)
 	if len(e.Fields) > 0 {
-		field = e.Fields[0]
+		field = d.client.Hide(e.Fields[0])
 	}
 	switch {
 	case retryable(e):

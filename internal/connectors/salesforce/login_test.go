@@ -125,12 +125,12 @@ func Test_secrets_echoed_by_the_other_side_are_never_shown(t *testing.T) {
 	if err == nil {
 		t.Fatal("no error")
 	}
-	o.Inject(salesforcetest.Fault{Match: "composite", Status: 200, Body: `[{"success":false,"errors":[{"statusCode":"ODD","message":"` + salesforcetest.ClientSecret + `"}]}]`})
+	o.Inject(salesforcetest.Fault{Match: "composite", Status: 200, Body: `[{"success":false,"errors":[{"statusCode":"ODD ` + salesforcetest.ClientSecret + `","message":"` + salesforcetest.ClientSecret + `","fields":["` + salesforcetest.ClientSecret + `"]}]}]`})
 	rowed := connector.NewOutcomes(1)
 	if err := o.Write(t.Context(), to, b, rowed); err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range []string{err.Error(), out.Request, out.Response, rowed.Result(0).Message, rowed.Response} {
+	for _, s := range []string{err.Error(), out.Request, out.Response, rowed.Result(0).Message, rowed.Response, string(rowed.Result(0).Code), rowed.Result(0).Field} {
 		if strings.Contains(s, salesforcetest.ClientSecret) {
 			t.Errorf("a secret is shown: %s", s)
 		}

@@ -303,6 +303,18 @@ func Test_an_answer_of_another_length_proves_nothing(t *testing.T) {
 	}
 }
 
+func Test_an_id_that_is_none_proves_nothing(t *testing.T) {
+	o := start(t)
+	to, b := o.batch(accounts("a"))
+	for _, id := range []string{"", "1", "001 or anything else", "'; DROP TABLE accounts; --"} {
+		o.Inject(salesforcetest.Fault{Match: "composite", Status: 200, Body: `[{"success":true,"created":true,"errors":[],"id":"` + id + `"}]`})
+		out := connector.NewOutcomes(1)
+		if err := o.Write(t.Context(), to, b, out); err != nil || out.Result(0).Status != connector.Unknown {
+			t.Errorf("%q: %+v, %v", id, out.Result(0), err)
+		}
+	}
+}
+
 func Test_a_result_that_contradicts_itself_leaves_the_row_unknown(t *testing.T) {
 	o := start(t)
 	to, b := o.batch(accounts("a", "b", "c", "d"))
