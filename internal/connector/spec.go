@@ -18,7 +18,7 @@ type Spec struct {
 	Summary    string // one sentence
 	APIVersion string // the vendor API version pinned, "" where there is none
 	Settings   []Setting
-	HTTP       bool          // speaks HTTP: gets allow_private and the client settings from httpkit
+	HTTP       bool          // speaks HTTP: gets allow_private
 	Modes      []Mode        // destinations: modes that some object of it supports
 	Removed    []Removal     // destinations: removal policies that some object of it supports
 	Timeout    time.Duration // destinations: longest a request may take; also how long a dead process's request may land

@@ -1,6 +1,7 @@
 // Package testdb gives tests a database of their own on a real server.
 //
-// The servers are started by scripts/with-servers, which leaves their addresses in UPWELL_TEST_POSTGRES and UPWELL_TEST_MYSQL.
+// The servers are started by scripts/with-servers, which leaves their addresses in UPWELL_TEST_POSTGRES and UPWELL_TEST_MYSQL, and
+// the certificate they offer in UPWELL_TEST_CA.
 // A test that needs a server and finds no address fails with the remedy; it is never skipped.
 package testdb
 
@@ -23,6 +24,7 @@ import (
 const (
 	PostgresVariable = "UPWELL_TEST_POSTGRES" // a URL of a superuser
 	MySQLVariable    = "UPWELL_TEST_MYSQL"    // a go-sql-driver DSN of a superuser
+	CAVariable       = "UPWELL_TEST_CA"       // a file: the certificate of both servers, for the name localhost
 )
 
 // patience bounds creating and dropping a database: a test that leaves a transaction open fails instead of hanging.
@@ -56,8 +58,15 @@ func MySQL(t testing.TB) string {
 	mySQL(t, cfg, "CREATE DATABASE "+name+" CHARACTER SET utf8mb4")
 	drop := cfg.Clone()
 	t.Cleanup(func() { mySQL(t, drop, "DROP DATABASE "+name) })
-	cfg.DBName = name
+	cfg.DBName, cfg.TLSConfig = name, "false" // as for PostgreSQL: tests that cut connections count the protocol's own bytes
 	return cfg.FormatDSN()
+}
+
+// CA gives the file with the certificate both servers offer, which is its own authority. It is for the name localhost, and for
+// no address.
+func CA(t testing.TB) string {
+	t.Helper()
+	return address(t, CAVariable)
 }
 
 func address(t testing.TB, variable string) string {

@@ -37,6 +37,9 @@ type Harness struct {
 	AnyBy    bool                  // ReadBack finds records by any field, so that a match can be ambiguous
 	Except   map[string]string     // checks this tool cannot be held to, by name, with the reason
 	Shown    map[string]string     // secret settings of which a part may be shown, with the reason; World.Secrets names the rest
+	Live     *Live[World]          // how to run against a real account (-live); nil = New gives the real thing
+
+	alive bool
 }
 
 // HTTP tells how to stand between a connector and its stand-in.
@@ -57,11 +60,16 @@ type World struct {
 	Records  func() []Record     // what the object holds, read from the tool itself
 	Seed     func(Record)        // puts a record in place past the connector; nil = the kit writes it through the connector
 	Forget   func()              // the tool forgets its asynchronous jobs; nil = it cannot
+	Object   string              // in place of Harness.Object
+	Prefix   string              // keys of this world begin so, where others' records may be beside them
 }
 
 // Destination runs every check against a destination, each in a world of its own.
 func Destination(t *testing.T, h Harness) {
 	t.Helper()
+	if *live {
+		h = h.onAccount(t)
+	}
 	names := map[string]bool{}
 	for _, c := range destinationChecks() {
 		names[c.name] = true

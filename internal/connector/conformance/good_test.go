@@ -131,6 +131,8 @@ func (d *good) worse(err error) error {
 		f.RetryAfter = 0
 	case d.bug == "takes an outage for a mistake of the project" && f.Code == fault.DestUnreachable:
 		f.Class = fault.ClassConfig
+	case d.bug == "takes a call that was broken off for nothing sent" && f.Code == fault.Cancelled:
+		f.Landed = fault.LandedNo
 	case d.bug == "takes a lost answer for nothing sent" && f.Code == fault.DestUnreachable:
 		f.Landed = fault.LandedNo
 	}

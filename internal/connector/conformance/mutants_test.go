@@ -84,6 +84,7 @@ var mutants = []struct{ bug, check string }{
 	{"says nothing landed after a server error", "weather: a temporary error is transient and may have landed"},
 	{"takes a refused login for a mistake of the project", "weather: 401 in the middle of a run refreshes once or is an auth fault"},
 	{"takes a lost answer for nothing sent", "weather: a lost answer may have landed and can be repeated"},
+	{"takes a call that was broken off for nothing sent", "weather: an answer that does not come is left, and may have landed"},
 	{"takes any 200 for success", "weather: a page of a proxy is no success"},
 	{"forgives JSON that ends too early", "weather: JSON that ends too early is no success"},
 	{"takes silence for success", "weather: an answer that speaks of fewer rows leaves the others unknown"},

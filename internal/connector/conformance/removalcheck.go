@@ -156,7 +156,7 @@ func fullBatch(s *stand) {
 	for i := range records {
 		records[i] = s.record(i, Record{field: a})
 		if s.h.Key == nil {
-			records[i][s.h.Match] = row.TextValue(fmt.Sprintf("key-%06d", i))
+			records[i][s.h.Match] = row.TextValue(fmt.Sprintf("%skey-%06d", s.world.Prefix, i))
 		}
 	}
 	before := s.writes()

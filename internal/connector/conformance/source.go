@@ -30,6 +30,9 @@ type SourceHarness struct {
 	Needs   []string                                  // settings without which Open or Check fails, beside the Required ones of the Spec
 	Via     func(host, port string) map[string]string // settings laid over good ones that connect to another address; nil = no network
 	Except  map[string]string
+	Live    *Live[SourceWorld] // how to run against a real account (-live); nil = New gives the real thing
+
+	alive bool
 }
 
 // SourceWorld is one fresh database.
@@ -52,6 +55,9 @@ type Type struct {
 // Source runs every check against a source, each in a world of its own.
 func Source(t *testing.T, h SourceHarness) {
 	t.Helper()
+	if *live {
+		h = h.onAccount(t)
+	}
 	names := map[string]bool{}
 	for _, c := range sourceChecks() {
 		names[c.name] = true
@@ -132,7 +138,7 @@ func (w *well) keepsSecrets() {
 	for _, secret := range secrets {
 		for _, text := range w.heard {
 			if len(secret) >= 4 && strings.Contains(text, secret) {
-				w.Errorf("a secret is shown in: %s", text)
+				w.Errorf("a secret is shown in: %s", strings.ReplaceAll(text, secret, "[secret]"))
 			}
 		}
 	}

@@ -121,6 +121,9 @@ func sourceCancels(w *well) {
 
 func sourceCut(w *well) {
 	r, over := w.relay()
+	if r == nil && w.h.alive {
+		w.Skip(onlyWithStandIn)
+	}
 	if r == nil {
 		w.Skip("the source is not reached over a network")
 	}

@@ -33,7 +33,12 @@ func newStand(t testing.TB, h *Harness) *stand {
 	s := &stand{TB: t, h: h, gate: &gate{}, ids: map[string]string{}}
 	s.world = h.New(t)
 	s.world.Settings = maps.Clone(s.world.Settings)
-	if h.HTTP != nil {
+	if s.world.Object != "" {
+		here := *h
+		here.Object = s.world.Object
+		s.h = &here
+	}
+	if h.HTTP != nil && !h.alive {
 		s.way = newWay(t, s.world.Settings[h.HTTP.URL], h.HTTP.Write)
 		s.world.Settings[h.HTTP.URL] = s.way.url
 	}
@@ -130,7 +135,8 @@ func (s *stand) hearOutcomes(out *connector.Outcomes) {
 	defer s.mu.Unlock()
 	s.heard = append(s.heard, out.Request, out.Response)
 	for i := range out.Len() {
-		s.heard = append(s.heard, out.Result(i).Message, strings.Join(out.Result(i).Warnings, " "))
+		r := out.Result(i)
+		s.heard = append(s.heard, r.Message, string(r.Code), r.Field, r.RemoteID, strings.Join(r.Warnings, " "))
 	}
 }
 
@@ -149,7 +155,7 @@ func (s *stand) keepsSecrets() {
 		}
 		for _, text := range s.heard {
 			if strings.Contains(text, secret) {
-				s.Errorf("a secret is shown in: %s", text)
+				s.Errorf("a secret is shown in: %s", strings.ReplaceAll(text, secret, "[secret]"))
 			}
 		}
 	}
@@ -160,7 +166,7 @@ func (s *stand) key(i int) row.Value {
 	if s.h.Key != nil {
 		return s.h.Key(i)
 	}
-	return row.TextValue(fmt.Sprintf("key-%03d", i))
+	return row.TextValue(fmt.Sprintf("%skey-%03d", s.world.Prefix, i))
 }
 
 func (s *stand) record(i int, more Record) Record {

@@ -232,7 +232,7 @@ func oddKeys(s *stand) {
 	var records []Record
 	for _, key := range []string{"a'b", "a''b", `a"b`, `a\b`, "a%b", "a_b", "axb", "a b", "ä/b?c=d&e#f", "日本", "a;b,c", "a+b"} {
 		r := s.record(0, Record{field: a})
-		r[s.h.Match] = row.TextValue(key)
+		r[s.h.Match] = row.TextValue(s.world.Prefix + key)
 		records = append(records, r)
 	}
 	s.write(op, records...)

@@ -36,6 +36,7 @@ type weather struct {
 	header  map[string]string
 	body    []byte
 	lost    bool                // pass on, then cut the connection without an answer
+	silent  chan struct{}       // pass on, close the channel, then say nothing until the caller has had enough
 	half    bool                // pass on, then send half of the answer and cut
 	rewrite func([]byte) []byte // pass on, then send another answer
 	met     int
@@ -130,6 +131,11 @@ func (w *way) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 	}
 	if bad != nil && bad.lost {
 		cut(out)
+		return
+	}
+	if bad != nil && bad.silent != nil {
+		close(bad.silent)
+		<-r.Context().Done()
 		return
 	}
 	if bad != nil && bad.rewrite != nil {

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -15,8 +16,11 @@ func weatherChecks() []check {
 	var list []check
 	add := func(name string, run func(*stand)) {
 		list = append(list, check{name: "weather: " + name, run: func(s *stand) {
-			if s.way == nil {
+			switch {
+			case s.h.HTTP == nil:
 				s.Skip("the tool is not spoken to by HTTP")
+			case s.way == nil:
+				s.Skip(onlyWithStandIn)
 			}
 			run(s)
 		}})
@@ -36,6 +40,7 @@ func weatherChecks() []check {
 	})
 	add("401 in the middle of a run refreshes once or is an auth fault", expires)
 	add("a lost answer may have landed and can be repeated", losesAnswer)
+	add("an answer that does not come is left, and may have landed", silence)
 	add("an answer cut short is no success", func(s *stand) { s.storm(weather{half: true}, fault.LandedMaybe, fault.ClassTransient) })
 	add("a page of a proxy is no success", func(s *stand) {
 		page := weather{status: 200, header: map[string]string{"Content-Type": "text/html; charset=utf-8"}, body: []byte("<!DOCTYPE html><html><body>Please sign in</body></html>")}
@@ -138,6 +143,42 @@ func losesAnswer(s *stand) {
 		}
 	}
 	s.holds(records...)
+}
+
+// silence is a tool that is slow beyond all patience: the call is broken off while it is under way, as by Ctrl-C or at the end of a
+// run's time.
+func silence(s *stand) {
+	field, a, _ := s.some()
+	to, b := s.batch(s.creating(), []Record{s.record(0, Record{field: a}), s.record(1, Record{field: a})})
+	ctx, stop := context.WithCancel(s.Context())
+	defer stop()
+	w := s.way.brew(weather{silent: make(chan struct{})})
+	out := connector.NewOutcomes(2)
+	done := make(chan error, 1)
+	go func() { done <- s.dest.Write(ctx, to, b, out) }()
+	patience := time.NewTimer(promptly)
+	defer patience.Stop()
+	select {
+	case <-w.silent:
+	case <-patience.C:
+		s.Fatal("the write made no request that writes")
+	}
+	stop()
+	select {
+	case err := <-done:
+		s.way.clear()
+		s.hear(err)
+		if f := fault.As(err); f == nil || f.GetClass() != fault.ClassCancelled || f.Landed != fault.LandedMaybe {
+			s.Errorf("got %v; want class cancelled, may have landed", err)
+		}
+		for i := range 2 {
+			if r := out.Result(i); r.Status != connector.Unknown {
+				s.Errorf("row %d of a call that was broken off is %+v", i, r)
+			}
+		}
+	case <-patience.C:
+		s.Fatalf("the call was broken off, and goes on after %s", promptly)
+	}
 }
 
 func fewer(s *stand) {

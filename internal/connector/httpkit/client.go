@@ -243,6 +243,9 @@ func (c *Client) Close() { c.transport.CloseIdleConnections() }
 // Redact removes every known secret and whatever looks like a credential.
 func (c *Client) Redact(s string) string { return c.red.redact(s) }
 
+// Hide removes every known secret and leaves the rest alone: for codes, names of fields and ids a tool answers with.
+func (c *Client) Hide(s string) string { return c.red.hide(s) }
+
 // AddSecret makes a text learned later (a token) unprintable.
 func (c *Client) AddSecret(s string) { c.red.add(s) }
 

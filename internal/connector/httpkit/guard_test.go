@@ -27,7 +27,10 @@ import (
 )
 
 // loopbackDNS resolves every name to 127.0.0.1, as a hostile name does, and as the C library does for 2130706433.
-func loopbackDNS() *net.Resolver {
+func loopbackDNS() *net.Resolver { return dns(func() bool { return true }) }
+
+// dns resolves every name to 127.0.0.1 while known says so; otherwise there is no such name.
+func dns(known func() bool) *net.Resolver {
 	return &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
 		a, b := net.Pipe()
 		go func() {
@@ -49,7 +52,9 @@ func loopbackDNS() *net.Resolver {
 				question := msg[12 : end+5]
 				isA := question[len(question)-3] == 1
 				out := append([]byte{msg[0], msg[1], 0x81, 0x80, 0, 1, 0, 0, 0, 0, 0, 0}, question...)
-				if isA {
+				if !known() {
+					out[3] |= 3 // NXDOMAIN
+				} else if isA {
 					out[7] = 1
 					out = append(out, 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 1, 0, 4, 127, 0, 0, 1)
 				}
@@ -90,6 +95,32 @@ func Test_private_addresses_are_not_reached_in_any_spelling(t *testing.T) {
 	}
 	if reached.Load() != 0 {
 		t.Errorf("%d connections were made", reached.Load())
+	}
+}
+
+// A name that comes and goes is an outage, nothing was sent, and it is looked up anew each time.
+func Test_a_name_that_is_not_found_for_a_while_is_an_outage(t *testing.T) {
+	var known atomic.Bool
+	s := answering(t, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+	_, port, err := net.SplitHostPort(s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := client(t, Options{BaseURL: "http://flapping.example.com:" + port, resolver: dns(known.Load)})
+	for _, there := range []bool{false, true, false, true} {
+		known.Store(there)
+		_, err := c.Do(t.Context(), post)
+		if there && err != nil {
+			t.Errorf("the name is back: %v", err)
+		}
+		if !there {
+			if f := wantFault(t, err, fault.DestUnreachable, fault.LandedNo); !strings.Contains(f.Message, "flapping.example.com") {
+				t.Error(f)
+			}
+		}
+	}
+	if n := s.requests.Load(); n != 2 {
+		t.Errorf("%d requests arrived", n)
 	}
 }
 

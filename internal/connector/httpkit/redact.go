@@ -58,11 +58,16 @@ var looksSecret = []*regexp.Regexp{
 	regexp.MustCompile(`(?i)\b((?:access_|refresh_|id_|session_|auth_)?token|sid|client_secret|secret|password|passwd|pwd|assertion|signature|sig)(=|\\?"\s*:\s*\\?")[^\s&"'\\,}]+`),
 }
 
-func (r *redactor) redact(s string) string {
+// hide replaces the known secrets alone.
+func (r *redactor) hide(s string) string {
 	r.mu.RLock()
 	swap := r.swap
 	r.mu.RUnlock()
-	s = swap.Replace(s)
+	return swap.Replace(s)
+}
+
+func (r *redactor) redact(s string) string {
+	s = r.hide(s)
 	for _, re := range looksSecret {
 		s = re.ReplaceAllString(s, "${1}${2}"+hidden)
 	}

@@ -2,13 +2,16 @@ package httpkit
 
 import (
 	"bufio"
+	"crypto/tls"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/upwelldata/upwell/internal/fault"
 )
@@ -54,6 +57,44 @@ func Test_one_attempt_is_one_request_on_the_wire(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Over HTTP/2 a server ends single streams, and says goodbye with the number of the last one it looked at. Nothing is repeated here
+// either: the engine counts attempts, and decides.
+func Test_one_attempt_is_one_request_over_http2(t *testing.T) {
+	trusted, file := certificate(t, "127.0.0.1", time.Now().Add(time.Hour))
+	for _, req := range []Request{{Method: "POST", Body: []byte("{}")}, {Method: "DELETE"}, {Method: "GET"}} {
+		var requests, sick atomic.Int64
+		srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			requests.Add(1)
+			if r.ProtoMajor != 2 {
+				t.Errorf("the request came over %s", r.Proto)
+			}
+			_, _ = io.ReadAll(r.Body)
+			if sick.Load() > 0 {
+				panic(http.ErrAbortHandler) // RST_STREAM
+			}
+		}))
+		srv.EnableHTTP2, srv.TLS, srv.Config.ErrorLog = true, &tls.Config{Certificates: []tls.Certificate{trusted}}, log.New(io.Discard, "", 0)
+		srv.StartTLS()
+		c := client(t, Options{BaseURL: srv.URL, CAFile: file})
+		for _, ill := range []bool{false, true, false} {
+			if sick.Store(0); ill {
+				sick.Store(1)
+			}
+			_, err := c.Do(t.Context(), req)
+			if ill {
+				wantFault(t, err, fault.DestUnreachable, fault.LandedMaybe)
+			} else if err != nil {
+				t.Errorf("%s: %v", req.Method, err)
+			}
+		}
+		if n := requests.Load(); n != 3 {
+			t.Errorf("%s: the server saw %d requests for 3 attempts", req.Method, n)
+		}
+		c.Close()
+		srv.Close()
 	}
 }
 

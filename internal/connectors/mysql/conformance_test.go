@@ -1,6 +1,7 @@
 package mysql_test
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -22,6 +23,7 @@ type place struct {
 	db       *sql.DB
 	settings map[string]string
 	address  string
+	table    string
 }
 
 func newPlace(t testing.TB) *place {
@@ -34,17 +36,43 @@ func newPlace(t testing.TB) *place {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &place{TB: t, address: cfg.Addr, settings: map[string]string{
+	p := &place{TB: t, address: cfg.Addr, table: "things", settings: map[string]string{
 		"host": host, "port": port, "user": cfg.User, "database": cfg.DBName, "sslmode": "disable",
 	}}
+	p.connect(cfg)
+	return p
+}
+
+func (p *place) connect(cfg *driver.Config) {
+	p.Helper()
 	cfg.Params = map[string]string{"time_zone": "'+00:00'"}
 	connector, err := driver.NewConnector(cfg)
 	if err != nil {
-		t.Fatal(err)
+		p.Fatal(err)
 	}
 	p.db = sql.OpenDB(connector)
-	t.Cleanup(func() { _ = p.db.Close() })
+	p.Cleanup(func() { _ = p.db.Close() })
+}
+
+// livePlace is a table of its own in the database of an account, dropped in the end. The look at it is encrypted where the server
+// can; the certificate is the connector's to check.
+func livePlace(t testing.TB, a conformance.Account) *place {
+	t.Helper()
+	p := &place{TB: t, settings: a.Settings, table: a.Name}
+	cfg := driver.NewConfig()
+	cfg.Net, cfg.Addr = "tcp", net.JoinHostPort(a.Settings["host"], cmp.Or(a.Settings["port"], "3306"))
+	cfg.User, cfg.Passwd, cfg.DBName, cfg.TLSConfig = a.Settings["user"], a.Settings["password"], a.Settings["database"], "preferred"
+	p.connect(cfg)
+	t.Cleanup(func() { p.exec("DROP TABLE IF EXISTS " + p.table) }) // before the connection is closed
 	return p
+}
+
+// numbers is a query of the numbers from 1 to %d: MariaDB has an engine for them, MySQL a function of JSON.
+func numbers() string {
+	if !conformance.IsLive() {
+		return "SELECT seq AS n FROM seq_1_to_%d"
+	}
+	return "SELECT n FROM JSON_TABLE(CONCAT('[', REPEAT('1,', %d - 1), '1]'), '$[*]' COLUMNS (n FOR ORDINALITY)) j"
 }
 
 func (p *place) exec(query string, args ...any) {
@@ -74,7 +102,7 @@ func (p *place) records() (out []conformance.Record) {
 		names, kinds = append(names, field(k)), append(kinds, k)
 		list = append(list, "IF("+field(k)+" IS NULL, NULL, "+fmt.Sprintf(c[1], field(k))+")")
 	}
-	rows, err := p.db.QueryContext(context.Background(), "SELECT "+strings.Join(list, ", ")+" FROM things ORDER BY id")
+	rows, err := p.db.QueryContext(context.Background(), "SELECT "+strings.Join(list, ", ")+" FROM "+p.table+" ORDER BY id")
 	if err != nil {
 		p.Fatal(err)
 	}
@@ -122,8 +150,30 @@ func (p *place) seed(r conformance.Record) {
 			args = append(args, v.String())
 		}
 	}
-	p.exec("INSERT INTO things ("+strings.Join(names, ", ")+") VALUES ("+strings.Join(places, ", ")+")", args...)
+	p.exec("INSERT INTO "+p.table+" ("+strings.Join(names, ", ")+") VALUES ("+strings.Join(places, ", ")+")", args...)
 }
+
+// things makes the table and gives the world around it.
+func (p *place) things() conformance.World {
+	p.Helper()
+	ddl := "CREATE TABLE " + p.table + " (id VARCHAR(200) COLLATE utf8mb4_bin PRIMARY KEY, must VARCHAR(20) NOT NULL, tier VARCHAR(20), CHECK (tier = 'good')"
+	for k, c := range columns {
+		ddl += ", " + field(k) + " " + c[0]
+	}
+	p.exec(ddl + ") CHARACTER SET utf8mb4")
+	return conformance.World{Settings: p.settings, Object: p.table, Records: p.records, Seed: p.seed}
+}
+
+// rows3 makes the table a source reads by name.
+func (p *place) rows3(name string) conformance.SourceWorld {
+	p.Helper()
+	p.exec("CREATE TABLE " + name + " (id INT, name VARCHAR(10))")
+	p.exec("INSERT INTO " + name + " VALUES (1, 'one'), (2, 'two'), (3, 'three')")
+	return conformance.SourceWorld{Settings: p.settings, Address: p.address, Table: name}
+}
+
+// liveNeeds are the settings an account is reached by; a dsn will not do, because checks lay single settings over it.
+var liveNeeds = []string{"host", "user", "database"}
 
 func Test_the_destination_keeps_the_contract(t *testing.T) {
 	h := conformance.Harness{
@@ -131,16 +181,11 @@ func Test_the_destination_keeps_the_contract(t *testing.T) {
 		Required: conformance.Record{"must": row.TextValue("there")},
 		Bad:      conformance.Record{"tier": row.TextValue("none")},
 		Wrong:    map[string]string{"user": "kit_stranger", "password": "wrong-password-0815"},
-		Nowhere:  map[string]string{"port": "1"},
+		Nowhere:  map[string]string{"host": "127.0.0.1", "port": "1"},
 		Needs:    []string{"host"},
-		New: func(t testing.TB) conformance.World {
-			p := newPlace(t)
-			ddl := "CREATE TABLE things (id VARCHAR(200) COLLATE utf8mb4_bin PRIMARY KEY, must VARCHAR(20) NOT NULL, tier VARCHAR(20), CHECK (tier = 'good')"
-			for k, c := range columns {
-				ddl += ", " + field(k) + " " + c[0]
-			}
-			p.exec(ddl + ")")
-			return conformance.World{Settings: p.settings, Records: p.records, Seed: p.seed}
+		New:      func(t testing.TB) conformance.World { return newPlace(t).things() },
+		Live: &conformance.Live[conformance.World]{
+			Needs: liveNeeds, New: func(t testing.TB, a conformance.Account) conformance.World { return livePlace(t, a).things() },
 		},
 	}
 	for k := range columns {
@@ -152,17 +197,17 @@ func Test_the_destination_keeps_the_contract(t *testing.T) {
 func Test_the_source_keeps_the_contract(t *testing.T) {
 	conformance.Source(t, conformance.SourceHarness{
 		Connector: mysql.Source(),
-		New: func(t testing.TB) conformance.SourceWorld {
-			p := newPlace(t)
-			p.exec("CREATE TABLE rows3 (id INT, name VARCHAR(10))")
-			p.exec("INSERT INTO rows3 VALUES (1, 'one'), (2, 'two'), (3, 'three')")
-			return conformance.SourceWorld{Settings: p.settings, Address: p.address, Table: "rows3"}
+		New:       func(t testing.TB) conformance.SourceWorld { return newPlace(t).rows3("rows3") },
+		Live: &conformance.Live[conformance.SourceWorld]{
+			Needs: liveNeeds, New: func(t testing.TB, a conformance.Account) conformance.SourceWorld {
+				return livePlace(t, a).rows3(a.Name)
+			},
 		},
-		Numbers: "SELECT seq AS n FROM seq_1_to_%d", // MariaDB's sequence engine
+		Numbers: numbers(),
 		Broken:  "SELECT nonsense FROM nowhere_at_all", Words: "nowhere_at_all' doesn't exist",
-		Late:    "SELECT 9223372036854675807 + CAST(seq AS SIGNED) AS n FROM seq_1_to_200000",
+		Late:    "SELECT 9223372036854675807 + CAST(n AS SIGNED) AS n FROM (" + fmt.Sprintf(numbers(), 200_000) + ") x",
 		Wrong:   map[string]string{"user": "kit_stranger", "password": "wrong-password-0815"},
-		Nowhere: map[string]string{"port": "1"},
+		Nowhere: map[string]string{"host": "127.0.0.1", "port": "1"},
 		Needs:   []string{"host"},
 		Via:     func(host, port string) map[string]string { return map[string]string{"host": host, "port": port} },
 		Types: []conformance.Type{

@@ -165,6 +165,12 @@ func secure(mc *mysql.Config, cfg connector.Config, projectDir string) error {
 	if err != nil {
 		host = mc.Addr
 	}
+	if mode == "require" && roots != nil { // as libpq does: whoever names an authority wants it asked
+		mode = "verify-ca"
+	}
+	if mode != "" && mode != "prefer" { // whatever the dsn says of going without
+		mc.AllowFallbackToPlaintext = false
+	}
 	switch mode {
 	case "disable":
 		mc.TLSConfig, mc.TLS = "false", nil

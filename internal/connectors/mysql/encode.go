@@ -53,15 +53,46 @@ func (s *slot) encode(b []byte, v row.Value) ([]byte, *refusal) {
 	case "time":
 		return s.encodeTime(b, v)
 	case "json":
-		if v.Kind() == row.Text && !json.Valid([]byte(v.Str())) {
-			return b, s.refuse(fault.ValueType, "a text of %d characters is not JSON", utf8.RuneCountInString(v.Str()))
+		text := v.Str()
+		if v.Kind() != row.Text {
+			text = string(v.AppendJSON(nil))
+		} else if !json.Valid([]byte(text)) {
+			return b, s.refuse(fault.ValueType, "a text of %d characters is not JSON", utf8.RuneCountInString(text))
 		}
-		if v.Kind() == row.Text {
-			return appendText(b, v.Str()), nil
+		if n := inexact(text); n != "" {
+			return b, s.refuse(fault.ValueType, "the number %s in the JSON has more digits than a column of type json keeps; send it as a text", n)
 		}
-		return appendText(b, string(v.AppendJSON(nil))), nil
+		return appendText(b, text), nil
 	}
 	return s.encodeText(b, v)
+}
+
+// inexact finds a number that MySQL's JSON type would change: it keeps whole numbers of 64 bits and doubles, and nothing between. MariaDB
+// has no such type: its JSON is a text (https://dev.mysql.com/doc/refman/8.4/en/json.html#json-values).
+func inexact(text string) string {
+	d := json.NewDecoder(strings.NewReader(text))
+	d.UseNumber()
+	for {
+		token, err := d.Token()
+		if err != nil {
+			return "" // the end: it is JSON
+		}
+		n, ok := token.(json.Number)
+		if !ok {
+			continue
+		}
+		if _, err := strconv.ParseInt(string(n), 10, 64); err == nil {
+			continue
+		}
+		if _, err := strconv.ParseUint(string(n), 10, 64); err == nil {
+			continue
+		}
+		exact, err := row.ParseDecimal(string(n))
+		f, overflow := strconv.ParseFloat(string(n), 64)
+		if err != nil || overflow != nil || row.NormalDecimal(strconv.FormatFloat(f, 'f', -1, 64)) != row.NormalDecimal(exact.Str()) {
+			return string(n)
+		}
+	}
 }
 
 // encodeNumber takes any exact number; a text counts as the number it is written as.

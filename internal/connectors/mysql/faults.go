@@ -65,6 +65,12 @@ func (d *dialer) connectFault(ctx context.Context, err error) error {
 		}
 		return d.say(code, err, "mysql at %s refused the connection: %s", d.address(), d.scrub(words(me)))
 	}
+	if why, fix, ok := noMethod(err); ok {
+		return d.say(fault.SourceAuth, err, "mysql at %s: %s", d.address(), why).WithFix("%s", fix)
+	}
+	if why, fix, ok := distrust(err); ok {
+		return d.say(fault.SourceUnreachable, err, "mysql at %s is not trusted: %s", d.address(), d.scrub(why)).WithFix("%s", fix)
+	}
 	return d.say(fault.SourceUnreachable, err, "connecting to mysql at %s: %s", d.address(), d.scrub(err.Error()))
 }
 
@@ -115,6 +121,12 @@ func (d *dialer) destFault(ctx context.Context, err error, doing string) *fault.
 	}
 	if ctx.Err() != nil {
 		return fault.Wrap(fault.Cancelled, context.Cause(ctx), "%s", doing)
+	}
+	if why, fix, ok := noMethod(err); ok {
+		return d.say(fault.DestAuth, err, "mysql at %s: %s", d.address(), why).WithFix("%s", fix)
+	}
+	if why, fix, ok := distrust(err); ok {
+		return d.say(fault.DestTLS, err, "mysql at %s is not trusted: %s", d.address(), d.scrub(why)).WithFix("%s", fix)
 	}
 	me, ok := serverError(err)
 	if !ok {

@@ -22,6 +22,7 @@ type place struct {
 	conn     *pgx.Conn
 	settings map[string]string
 	address  string
+	table    string
 }
 
 func newPlace(t testing.TB) *place {
@@ -32,16 +33,39 @@ func newPlace(t testing.TB) *place {
 		t.Fatal(err)
 	}
 	name := strings.TrimPrefix(u.Path, "/")
-	p := &place{TB: t, address: u.Host, settings: map[string]string{
+	p := &place{TB: t, address: u.Host, table: "things", settings: map[string]string{
 		"host": u.Hostname(), "port": u.Port(), "user": u.User.Username(), "database": name, "sslmode": "disable",
 	}}
-	if p.conn, err = pgx.Connect(t.Context(), dsn); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = p.conn.Close(context.Background()) })
-	p.exec("SET timezone = 'UTC'; SET intervalstyle = 'iso_8601'; SET extra_float_digits = 1")
+	p.connect(dsn)
 	// What a server is set to must not matter.
 	p.exec("ALTER DATABASE " + name + " SET timezone = 'Europe/Berlin'; ALTER DATABASE " + name + " SET datestyle = 'German'; ALTER DATABASE " + name + " SET extra_float_digits = -3")
+	return p
+}
+
+func (p *place) connect(dsn string) {
+	p.Helper()
+	var err error
+	if p.conn, err = pgx.Connect(p.Context(), dsn); err != nil {
+		p.Fatal(err)
+	}
+	p.Cleanup(func() { _ = p.conn.Close(context.Background()) })
+	p.exec("SET timezone = 'UTC'; SET intervalstyle = 'iso_8601'; SET extra_float_digits = 1")
+}
+
+// livePlace is a table of its own in the database of an account, dropped in the end.
+func livePlace(t testing.TB, a conformance.Account) *place {
+	t.Helper()
+	p := &place{TB: t, settings: a.Settings, table: a.Name}
+	var dsn strings.Builder
+	for setting, keyword := range map[string]string{
+		"host": "host", "port": "port", "user": "user", "password": "password", "database": "dbname", "sslmode": "sslmode", "sslrootcert": "sslrootcert", "schema": "search_path",
+	} {
+		if v := a.Settings[setting]; v != "" {
+			fmt.Fprintf(&dsn, "%s='%s' ", keyword, strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(v))
+		}
+	}
+	p.connect(dsn.String())
+	t.Cleanup(func() { p.exec("DROP TABLE IF EXISTS " + p.table) }) // before the connection is closed
 	return p
 }
 
@@ -71,7 +95,7 @@ func (p *place) records() []conformance.Record {
 		names, kinds = append(names, field(k)), append(kinds, k)
 		list = append(list, fmt.Sprintf(c[1], field(k)))
 	}
-	rows, err := p.conn.Query(context.Background(), "SELECT "+strings.Join(list, ", ")+" FROM things ORDER BY key", pgx.QueryExecModeSimpleProtocol)
+	rows, err := p.conn.Query(context.Background(), "SELECT "+strings.Join(list, ", ")+" FROM "+p.table+" ORDER BY key", pgx.QueryExecModeSimpleProtocol)
 	if err != nil {
 		p.Fatal(err)
 	}
@@ -116,10 +140,31 @@ func (p *place) seed(r conformance.Record) {
 		}
 		places = append(places, at)
 	}
-	if _, err := p.conn.Exec(context.Background(), "INSERT INTO things ("+strings.Join(names, ", ")+") VALUES ("+strings.Join(places, ", ")+")", args...); err != nil {
+	if _, err := p.conn.Exec(context.Background(), "INSERT INTO "+p.table+" ("+strings.Join(names, ", ")+") VALUES ("+strings.Join(places, ", ")+")", args...); err != nil {
 		p.Fatal(err)
 	}
 }
+
+// things makes the table and gives the world around it.
+func (p *place) things() conformance.World {
+	p.Helper()
+	ddl := "CREATE TABLE " + p.table + " (key text PRIMARY KEY, must text NOT NULL, tier text CHECK (tier = 'good')"
+	for k, c := range columns {
+		ddl += ", " + field(k) + " " + c[0]
+	}
+	p.exec(ddl + ")")
+	return conformance.World{Settings: p.settings, Object: p.table, Records: p.records, Seed: p.seed}
+}
+
+// rows3 makes the table a source reads by name.
+func (p *place) rows3(name string) conformance.SourceWorld {
+	p.Helper()
+	p.exec("CREATE TABLE " + name + " (id int, name text); INSERT INTO " + name + " VALUES (1, 'one'), (2, 'two'), (3, 'three')")
+	return conformance.SourceWorld{Settings: p.settings, Address: p.address, Table: name}
+}
+
+// liveNeeds are the settings an account is reached by; a dsn will not do, because checks lay single settings over it.
+var liveNeeds = []string{"host", "user", "database"}
 
 func Test_the_destination_keeps_the_contract(t *testing.T) {
 	h := conformance.Harness{
@@ -127,16 +172,11 @@ func Test_the_destination_keeps_the_contract(t *testing.T) {
 		Required: conformance.Record{"must": row.TextValue("there")},
 		Bad:      conformance.Record{"tier": row.TextValue("none")},
 		Wrong:    map[string]string{"user": "kit_stranger", "password": "wrong-password-0815"},
-		Nowhere:  map[string]string{"port": "1"},
+		Nowhere:  map[string]string{"host": "127.0.0.1", "port": "1"},
 		Needs:    []string{"host"},
-		New: func(t testing.TB) conformance.World {
-			p := newPlace(t)
-			ddl := "CREATE TABLE things (key text PRIMARY KEY, must text NOT NULL, tier text CHECK (tier = 'good')"
-			for k, c := range columns {
-				ddl += ", " + field(k) + " " + c[0]
-			}
-			p.exec(ddl + ")")
-			return conformance.World{Settings: p.settings, Records: p.records, Seed: p.seed}
+		New:      func(t testing.TB) conformance.World { return newPlace(t).things() },
+		Live: &conformance.Live[conformance.World]{
+			Needs: liveNeeds, New: func(t testing.TB, a conformance.Account) conformance.World { return livePlace(t, a).things() },
 		},
 	}
 	for k := range columns {
@@ -148,16 +188,17 @@ func Test_the_destination_keeps_the_contract(t *testing.T) {
 func Test_the_source_keeps_the_contract(t *testing.T) {
 	conformance.Source(t, conformance.SourceHarness{
 		Connector: postgres.Source(),
-		New: func(t testing.TB) conformance.SourceWorld {
-			p := newPlace(t)
-			p.exec("CREATE TABLE rows3 (id int, name text); INSERT INTO rows3 VALUES (1, 'one'), (2, 'two'), (3, 'three')")
-			return conformance.SourceWorld{Settings: p.settings, Address: p.address, Table: "rows3"}
+		New:       func(t testing.TB) conformance.SourceWorld { return newPlace(t).rows3("rows3") },
+		Live: &conformance.Live[conformance.SourceWorld]{
+			Needs: liveNeeds, New: func(t testing.TB, a conformance.Account) conformance.SourceWorld {
+				return livePlace(t, a).rows3(a.Name)
+			},
 		},
 		Numbers: "SELECT g::bigint AS n FROM generate_series(1, %d) g",
 		Broken:  "SELECT nonsense FROM nowhere_at_all", Words: `relation "nowhere_at_all" does not exist`,
 		Late:    "SELECT 1 / (100000 - g) AS n FROM generate_series(1, 100000) g",
 		Wrong:   map[string]string{"user": "kit_stranger", "password": "wrong-password-0815"},
-		Nowhere: map[string]string{"port": "1"},
+		Nowhere: map[string]string{"host": "127.0.0.1", "port": "1"},
 		Needs:   []string{"host"},
 		Via:     func(host, port string) map[string]string { return map[string]string{"host": host, "port": port} },
 		Types: []conformance.Type{

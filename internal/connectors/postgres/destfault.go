@@ -14,17 +14,27 @@ import (
 
 // connectFault turns a failed connection of a destination into a fault.
 func connectFault(ctx context.Context, d *dialer, err error) *fault.Error {
-	if pe, ok := pgError(err); ok && (strings.HasPrefix(pe.Code, "28") || pe.Code == "42501") {
+	pe, ok := pgError(err)
+	state := ""
+	if ok {
+		state = sqlstate(pe)
+	}
+	if strings.HasPrefix(state, "28") || state == "42501" {
 		f := fault.New(fault.DestAuth, "postgres at %s refused the login: %s", d.address(), d.scrub(words(pe))).NotLanded()
 		f.Cause = err
 		return f
-	} else if ok && pe.Code == "3D000" {
+	} else if state == "3D000" {
 		f := fault.New(fault.DestConfig, "postgres at %s: %s", d.address(), d.scrub(words(pe))).NotLanded()
 		f.Cause = err
 		return f
 	}
 	if ctx.Err() != nil {
 		return fault.Wrap(fault.Cancelled, context.Cause(ctx), "connecting to postgres at %s", d.address()).NotLanded()
+	}
+	if why, fix, ok := distrust(err); ok {
+		f := fault.New(fault.DestTLS, "postgres at %s is not trusted: %s", d.address(), d.scrub(why)).WithFix("%s", fix).NotLanded()
+		f.Cause = redacted{err}
+		return f
 	}
 	f := fault.New(fault.DestUnreachable, "connecting to postgres at %s: %s", d.address(), d.scrub(bare(err))).NotLanded()
 	f.Cause = redacted{err}
@@ -49,12 +59,12 @@ func destFault(ctx context.Context, d *dialer, err error, doing string) *fault.E
 		return f
 	}
 	code := fault.Internal
-	switch class := pe.Code[:min(2, len(pe.Code))]; {
+	switch class := sqlstate(pe)[:min(2, len(pe.Code))]; {
+	case class == "28":
+		code = fault.DestAuth
 	case pe.Code == "40001", pe.Code == "40P01", pe.Code == "55P03", pe.Code == "57014", pe.Code == "25006", pe.Code == "55006",
 		class == "53", class == "08", class == "57", class == "58", class == "XX", class == "40":
 		code = fault.DestTransient // also 25006: the server turned read-only, as after a failover
-	case class == "28":
-		code = fault.DestAuth
 	case pe.Code == "42501":
 		code = fault.DestForbidden
 	case pe.Code == "42P01", pe.Code == "3F000":

@@ -19,14 +19,19 @@ func (s *source) connectFault(ctx context.Context, err error) error {
 		return fault.Wrap(fault.Cancelled, context.Cause(ctx), "connecting to postgres at %s", s.address())
 	}
 	if pe, ok := pgError(err); ok {
-		switch {
-		case strings.HasPrefix(pe.Code, "28"), pe.Code == "3D000", pe.Code == "42501":
+		switch state := sqlstate(pe); {
+		case strings.HasPrefix(state, "28"), state == "3D000", state == "42501":
 			f := fault.New(fault.SourceAuth, "postgres at %s refused the login: %s", s.address(), s.scrub(words(pe)))
 			f.Cause = err
 			return f
 		}
 		f := fault.New(fault.SourceUnreachable, "postgres at %s does not take connections: %s", s.address(), s.scrub(words(pe)))
 		f.Cause = err
+		return f
+	}
+	if why, fix, ok := distrust(err); ok {
+		f := fault.New(fault.SourceUnreachable, "postgres at %s is not trusted: %s", s.address(), s.scrub(why)).WithFix("%s", fix)
+		f.Cause = redacted{err}
 		return f
 	}
 	f := fault.New(fault.SourceUnreachable, "connecting to postgres at %s: %s", s.address(), s.scrub(bare(err)))
@@ -55,7 +60,7 @@ func (s *source) sourceFault(ctx context.Context, err error, doing, sql string, 
 		return f
 	}
 	code := fault.SourceQueryFailed
-	switch class := pe.Code[:min(2, len(pe.Code))]; class {
+	switch class := sqlstate(pe)[:min(2, len(pe.Code))]; class {
 	case "28":
 		code = fault.SourceAuth
 	case "08", "53", "57", "58", "XX", "40", "F0":
@@ -75,6 +80,23 @@ func (s *source) sourceFault(ctx context.Context, err error, doing, sql string, 
 		f.WithFix("Make the query faster, or raise statement_timeout on the source.")
 	}
 	return f
+}
+
+// sqlstate is the server's, or what a pooler means: PgBouncer calls every refusal of its own a violation of the protocol
+// (https://github.com/pgbouncer/pgbouncer/blob/master/src/client.c).
+func sqlstate(pe *pgconn.PgError) string {
+	if pe.Code != "08P01" {
+		return pe.Code
+	}
+	for _, says := range [...]string{"authentication failed", "no such user", "login rejected", "not allowed to connect"} {
+		if strings.Contains(pe.Message, says) {
+			return "28P01"
+		}
+	}
+	if strings.Contains(pe.Message, "no such database") {
+		return "3D000"
+	}
+	return pe.Code
 }
 
 // words are the server's own, without the parts that repeat row data.

@@ -73,6 +73,8 @@ func (d *Destination) classify(resp *httpkit.Response, err error) error {
 		if code = fault.DestQuota; tooManyAtOnce(errs) {
 			code = fault.DestThrottled
 		}
+	case "EXCEEDEDQUOTA": // the day's bulk batches
+		code = fault.DestQuota
 	case "INVALID_SESSION_ID", "INVALID_AUTH_HEADER":
 		code = fault.DestAuth
 	case "SERVER_UNAVAILABLE", "QUERY_TIMEOUT", "UNKNOWN_EXCEPTION", "UNABLE_TO_LOCK_ROW":
@@ -100,7 +102,7 @@ func (d *Destination) classify(resp *httpkit.Response, err error) error {
 		}
 	}
 	if code == "" {
-		f.Message = resp.Call + ": " + e.ErrorCode + ": " + d.client.Redact(e.Message)
+		f.Message = resp.Call + ": " + d.client.Redact(e.ErrorCode+": "+e.Message)
 		return f
 	}
 	out := d.say(code, resp, e)
@@ -112,9 +114,9 @@ func (d *Destination) classify(resp *httpkit.Response, err error) error {
 }
 
 func (d *Destination) say(code fault.Code, resp *httpkit.Response, e requestError) *fault.Error {
-	f := fault.New(code, "%s: %s: %s", resp.Call, e.ErrorCode, d.client.Redact(e.Message))
+	f := fault.New(code, "%s: %s", resp.Call, d.client.Redact(e.ErrorCode+": "+e.Message))
 	if len(e.Fields) > 0 {
-		f.Field = e.Fields[0]
+		f.Field = d.client.Hide(e.Fields[0])
 	} else if m := noColumn.FindStringSubmatch(e.Message); m != nil {
 		f.Field = m[1]
 	}
@@ -126,9 +128,9 @@ var noColumn = regexp.MustCompile(`No such column '([A-Za-z0-9_.]+)'`)
 // settle says what an error of one record means. Codes decide; where Apex code wraps an error, its message does
 // (https://developer.salesforce.com/docs/atlas.en-us.api.meta/api/sforce_api_calls_concepts_core_data_objects.htm).
 func (d *Destination) settle(to *connector.Target, out *connector.Outcomes, i int, e itemError) {
-	code, field, message := fault.Code(e.StatusCode), "", d.client.Redact(e.Message)
+	code, field, message := fault.Code(d.client.Hide(e.StatusCode)), "", d.client.Redact(e.Message)
 	if len(e.Fields) > 0 {
-		field = e.Fields[0]
+		field = d.client.Hide(e.Fields[0])
 	}
 	switch {
 	case retryable(e):
@@ -139,6 +141,8 @@ func (d *Destination) settle(to *connector.Target, out *connector.Outcomes, i in
 		out.Delivered(i, "", connector.No) // deleted before, by us or by somebody else
 	case gone(e) && (to.Op == connector.OpUpdate || to.Op == connector.OpClear):
 		out.Skipped(i, code, "the record is no longer in Salesforce: %s", message)
+	case to.Op == connector.OpUpsert && e.StatusCode == "DUPLICATE_VALUE" && overtaken(to, e):
+		out.Retry(i, 0, code, message)
 	case e.StatusCode == "DUPLICATE_VALUE" && to.Op == connector.OpInsert && namesMatch(to, e):
 		if to.SkipExists {
 			out.Skipped(i, fault.AlreadyExists, "%s", message)
@@ -166,6 +170,13 @@ func retryable(e itemError) bool {
 		}
 	}
 	return false
+}
+
+// overtaken reports an upsert that found no record, and a duplicate when it made one: somebody created it in between, or a request
+// of ours that was taken for lost did. The next try finds the record.
+func overtaken(to *connector.Target, e itemError) bool {
+	name, ok := strings.CutPrefix(e.Message, "duplicate value found: "+to.Match[0]+" ")
+	return ok && strings.HasPrefix(name, "duplicates value on record")
 }
 
 // gone reports that the record itself is not there: the same code about a lookup names its field.

@@ -144,6 +144,23 @@ func Test_what_a_job_cannot_write_is_rejected_and_the_rest_goes_on(t *testing.T)
 	}
 }
 
+// A collection takes them, a job does not: its limits are lower than a long text area's.
+func Test_texts_longer_than_a_job_takes_are_rejected_before_they_sink_it(t *testing.T) {
+	long := salesforcetest.Typed("Notes__c", "textarea")
+	long.Length = 131_072
+	o := start(t, salesforcetest.WithObject(salesforcetest.Object{Name: "Account", Fields: []salesforcetest.Field{long}}))
+	l := load{object: "Account", op: connector.OpUpsert, match: []string{"Account_Number__c"}, fields: []string{"Name", "Notes__c"}, rows: [][]row.Value{
+		{text("a"), text("A"), text(strings.Repeat("é", 32_000))}, {text("b"), text("B"), text(strings.Repeat("x", 32_001))},
+	}}
+	out := o.bulk(l)
+	if r := out.Result(1); statuses(out) != "delivered, rejected" || r.Code != fault.ValueTooLong || r.Field != "Notes__c" || !strings.Contains(r.Message, "bulk.above") {
+		t.Errorf("%s: %+v", statuses(out), r)
+	}
+	if got := statuses(o.mustWrite(load{object: "Account", op: connector.OpUpsert, match: l.match, fields: l.fields, rows: l.rows[1:]})); got != "delivered" {
+		t.Error(got)
+	}
+}
+
 func Test_a_job_inserts_updates_clears_and_deletes(t *testing.T) {
 	o := start(t)
 	insert := accounts("a", "b", "c")

@@ -46,20 +46,17 @@ func Test_the_destination_keeps_the_contract(t *testing.T) {
 					for _, rec := range s.Records("Account") {
 						r := conformance.Record{}
 						for name, raw := range rec {
-							k, ok := kinds[name]
-							if !ok {
-								k = row.Text
-							}
-							if text, ok := raw.(string); ok && k == row.Time { // "09:30:00.000Z", without a meaning of the Z
-								raw = strings.TrimSuffix(text, "Z")
-							}
-							r[name] = conformance.Value(k, raw)
+							r[name] = asRead(kinds, name, raw)
 						}
 						out = append(out, r)
 					}
 					return out
 				},
 			}
+		},
+		Live: &conformance.Live[conformance.World]{
+			Needs: []string{"client_secret"},
+			New:   func(t testing.TB, a conformance.Account) conformance.World { return liveWorld(t, a, kinds) },
 		},
 		HTTP: &conformance.HTTP{
 			URL: "instance_url",
@@ -74,6 +71,18 @@ func Test_the_destination_keeps_the_contract(t *testing.T) {
 			},
 		},
 	})
+}
+
+// asRead is a value as the org shows it.
+func asRead(kinds map[string]row.Kind, name string, raw any) row.Value {
+	k, ok := kinds[name]
+	if !ok {
+		k = row.Text
+	}
+	if text, ok := raw.(string); ok && k == row.Time { // "09:30:00.000Z", without a meaning of the Z
+		raw = strings.TrimSuffix(text, "Z")
+	}
+	return conformance.Value(k, raw)
 }
 
 // asStored is a value as the stand-in keeps it.

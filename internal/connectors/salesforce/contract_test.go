@@ -31,7 +31,9 @@ var published = []struct{ method, path, kind, page string }{
 	{"GET", `/services/data/v66\.0/jobs/ingest/\w+/unprocessedrecords`, "", "https://developer.salesforce.com/docs/platform/api-asynch/guide/get-job-unprocessed-results.html"},
 }
 
-func Test_every_request_is_one_salesforce_publishes(t *testing.T) {
+// conversation makes every request the connector knows how to make, and gives what the org heard.
+func conversation(t *testing.T) []salesforcetest.Call {
+	t.Helper()
 	o := start(t, salesforcetest.WithQueryRows(1), salesforcetest.WithBatchRows(1))
 	if _, err := o.Check(t.Context()); err != nil {
 		t.Fatal(err)
@@ -58,9 +60,12 @@ func Test_every_request_is_one_salesforce_publishes(t *testing.T) {
 		t.Fatal(err)
 	}
 	o.mustWrite(load{object: "Account", op: connector.OpDelete, match: []string{"Account_Number__c"}, rows: [][]row.Value{{text("a")}, {text("b")}}, ids: ids})
+	return o.Stats().Log
+}
 
+func Test_every_request_is_one_salesforce_publishes(t *testing.T) {
 	used := make([]bool, len(published))
-	for _, c := range o.Stats().Log {
+	for _, c := range conversation(t) {
 		address := c.Path
 		if c.Method == "DELETE" {
 			address += "?" + c.Query

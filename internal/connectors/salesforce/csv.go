@@ -1,7 +1,9 @@
 package salesforce
 
 import (
+	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/upwelldata/upwell/internal/connector"
 	"github.com/upwelldata/upwell/internal/fault"
@@ -11,6 +13,13 @@ import (
 // notAvailable is the cell that makes a field null in Bulk API 2.0; an empty cell leaves the field alone
 // (https://developer.salesforce.com/docs/platform/api-asynch/guide/datafiles-prepare-csv.md).
 const notAvailable = "#N/A"
+
+// A job takes at most so many characters in a field and in a record; what becomes of a job with a longer one is not documented
+// (https://developer.salesforce.com/docs/platform/salesforce-app-limits-cheatsheet/guide/salesforce-app-limits-platform-bulkapi.html).
+const (
+	maxCell = 32_000
+	maxLine = 400_000
+)
 
 // header appends the line of column names.
 func (l *layout) header(b []byte) []byte {
@@ -48,6 +57,7 @@ func (l *layout) line(b []byte, rows *row.Batch, i int) (out []byte, warned []st
 		comma()
 		b = appendCell(b, id)
 	}
+	total := 0
 	for n := range l.columns {
 		c := &l.columns[n]
 		v := l.value(rows, i, c)
@@ -61,6 +71,14 @@ func (l *layout) line(b []byte, rows *row.Batch, i int) (out []byte, warned []st
 		}
 		if !fine {
 			warned = append(warned, c.name+": Salesforce keeps milliseconds; the digits behind them were not sent")
+		}
+		if len(text) > maxCell { // bytes are at least as many as characters
+			if n := utf8.RuneCountInString(text); n > maxCell {
+				return b, nil, &refused{fault.ValueTooLong, c.name, fmt.Sprintf("%d characters are more than the %d a bulk job takes; with bulk.above: 0 the row goes in a collection", n, maxCell)}
+			}
+		}
+		if total += len(text); total > maxLine {
+			return b, nil, &refused{fault.ValueTooLong, c.name, fmt.Sprintf("the record has more than the %d characters a bulk job takes; with bulk.above: 0 it goes in a collection", maxLine)}
 		}
 		b = appendCell(b, text)
 	}

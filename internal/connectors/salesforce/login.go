@@ -195,7 +195,7 @@ func (l *login) call(ctx context.Context, form url.Values) (httpkit.Token, strin
 		}
 		f := fault.New(fault.DestAuth, "%s", l.client.Redact("logging in to Salesforce: "+code+": "+answer.Description)).NotLanded()
 		f.Cause = loginRefusal(answer.Error)
-		return httpkit.Token{}, "", f.WithFix("%s", remedy(answer.Error))
+		return httpkit.Token{}, "", f.WithFix("%s", remedy(answer.Error, answer.Description))
 	}
 	l.client.AddSecret(answer.AccessToken)
 	if answer.InstanceURL != "" {
@@ -216,10 +216,13 @@ func (l *login) call(ctx context.Context, form url.Values) (httpkit.Token, strin
 
 // remedy says what to do about the refusals people meet
 // (https://help.salesforce.com/s/articleView?id=sf.remoteaccess_oauth_flow_errors.htm).
-func remedy(code string) string {
+func remedy(code, description string) string {
+	if strings.Contains(description, "on this domain") { // client credentials at login.salesforce.com: "request not supported on this domain"
+		code = "app_not_found"
+	}
 	switch code {
 	case "invalid_grant":
-		return "Log in again for a new refresh token; for jwt check username, audience, the app's certificate and this machine's clock."
+		return "Log in again for a new refresh token; for jwt check username, audience, the app's certificate, that the user is pre-authorised, and this machine's clock."
 	case "invalid_client", "invalid_client_id":
 		return "Check client_id and client_secret, and that the external client app is enabled for the org."
 	case "app_not_found":

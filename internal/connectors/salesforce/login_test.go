@@ -2,6 +2,9 @@ package salesforce_test
 
 import (
 	"encoding/json"
+	"encoding/pem"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/upwelldata/upwell/internal/connector"
+	"github.com/upwelldata/upwell/internal/connectors/salesforce"
 	"github.com/upwelldata/upwell/internal/connectors/salesforce/salesforcetest"
 	"github.com/upwelldata/upwell/internal/fault"
 )
@@ -37,10 +41,12 @@ func Test_check_of_a_user_who_may_not_see_limits_reads_the_header(t *testing.T) 
 
 func Test_a_version_the_org_does_not_offer_is_named(t *testing.T) {
 	o := start(t)
-	_, err := o.open(o.with("api_version", "v99.0")).Check(t.Context())
-	f := wantFault(t, err, fault.DestConfig, fault.ClassConfig, fault.LandedNo)
-	if !strings.Contains(f.Message, "v99.0") {
-		t.Error(f)
+	for _, version := range []string{"v99.0", "v30.0"} { // not there yet, and retired
+		_, err := o.open(o.with("api_version", version)).Check(t.Context())
+		f := wantFault(t, err, fault.DestConfig, fault.ClassConfig, fault.LandedNo)
+		if !strings.Contains(f.Message, version) || !strings.Contains(f.GetFix(), "api_version") {
+			t.Error(f)
+		}
 	}
 }
 
@@ -119,12 +125,12 @@ func Test_secrets_echoed_by_the_other_side_are_never_shown(t *testing.T) {
 	if err == nil {
 		t.Fatal("no error")
 	}
-	o.Inject(salesforcetest.Fault{Match: "composite", Status: 200, Body: `[{"success":false,"errors":[{"statusCode":"ODD","message":"` + salesforcetest.ClientSecret + `"}]}]`})
+	o.Inject(salesforcetest.Fault{Match: "composite", Status: 200, Body: `[{"success":false,"errors":[{"statusCode":"ODD ` + salesforcetest.ClientSecret + `","message":"` + salesforcetest.ClientSecret + `","fields":["` + salesforcetest.ClientSecret + `"]}]}]`})
 	rowed := connector.NewOutcomes(1)
 	if err := o.Write(t.Context(), to, b, rowed); err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range []string{err.Error(), out.Request, out.Response, rowed.Result(0).Message, rowed.Response} {
+	for _, s := range []string{err.Error(), out.Request, out.Response, rowed.Result(0).Message, rowed.Response, string(rowed.Result(0).Code), rowed.Result(0).Field} {
 		if strings.Contains(s, salesforcetest.ClientSecret) {
 			t.Errorf("a secret is shown: %s", s)
 		}
@@ -342,11 +348,14 @@ func Test_settings_that_cannot_work_are_refused_on_opening(t *testing.T) {
 		{"http to the world", o.with("instance_url", "http://acme.my.salesforce.com"), "https"},
 		{"http without allow_private", o.with("allow_private", ""), "https"},
 		{"no address", o.with("instance_url", "acme"), "address"},
+		{"the browser's address", o.with("instance_url", "https://acme.lightning.force.com/lightning/page/home"), "my.salesforce.com"},
+		{"the setup's address", o.with("instance_url", "https://acme.my.salesforce-setup.com"), "my.salesforce.com"},
 		{"token url by http", o.with("token_url", "http://login.salesforce.com/services/oauth2/token"), "https"},
 		{"version", o.with("api_version", "latest"), "v66.0"},
 		{"batch", o.with("batch_size", "201"), "200"},
 		{"concurrency", o.with("concurrency", "26"), "25"},
 		{"bulk bytes", o.with("bulk.max_bytes", "200MB"), "100MB"},
+		{"authorities that are not there", o.with("ca_file", "certs/nowhere.pem"), "ca_file"},
 		{"bulk rows", o.with("bulk.max_rows", "0"), "positive"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -360,6 +369,33 @@ func Test_settings_that_cannot_work_are_refused_on_opening(t *testing.T) {
 				t.Error(text)
 			}
 		})
+	}
+}
+
+// A proxy that looks into TLS signs with an authority of its own, whose file is named relative to the project.
+func Test_a_further_authority_is_read_from_the_project(t *testing.T) {
+	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }))
+	defer srv.Close()
+	dir := t.TempDir()
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw})
+	if err := os.WriteFile(filepath.Join(dir, "ca.pem"), ca, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	settings := map[string]string{"instance_url": srv.URL, "client_id": "id", "client_secret": "a-secret", "allow_private": "true"}
+	for file, want := range map[string]fault.Code{"": fault.DestTLS, "ca.pem": fault.DestConfig} {
+		if settings["ca_file"] = file; file == "" {
+			delete(settings, "ca_file")
+		}
+		d, err := salesforce.Connector().Open(t.Context(), connector.NewConfig(settings, nil, nil), connector.Env{ProjectDir: dir, StateDir: dir, Name: "crm"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.Check(t.Context()); !fault.Is(err, want) {
+			t.Errorf("with %q: %v; want %s", file, err, want)
+		}
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -174,7 +174,7 @@ func (r *results) settle(out *connector.Outcomes, untouched bool) {
 			out.Rejected(i, bad.code, bad.field, bad.message)
 		case v.twice:
 			out.Set(i, connector.Result{Code: fault.DestAnswer, Message: "the results speak twice about this row"})
-		case v.status == connector.Delivered && (v.id == "" || r.l.byID && !sameID(v.id, r.l.id(r.rows, i))):
+		case v.status == connector.Delivered && (checkID(v.id) != nil || r.l.byID && !sameID(v.id, r.l.id(r.rows, i))):
 			out.Set(i, connector.Result{Code: fault.DestAnswer, Message: "the result is about another record"})
 		case v.status == connector.Delivered:
 			out.Set(i, connector.Result{Status: connector.Delivered, RemoteID: v.id, Created: v.created, Warnings: warned})

@@ -4,8 +4,10 @@ package salesforce
 
 import (
 	"context"
+	"net/http"
 	"net/netip"
 	"net/url"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -65,6 +67,7 @@ func spec() connector.Spec {
 				{Name: "max_rows", Type: connector.TypeInt, Default: "100000", Doc: "Rows of one job."},
 				{Name: "max_bytes", Type: connector.TypeSize, Default: "100MB", Doc: "Bytes of one job, at most 100MB."},
 			}},
+			{Name: "ca_file", Type: connector.TypeString, Doc: "A PEM file with further certificate authorities to trust, relative to the project.", Example: "certs/internal-ca.pem"},
 		},
 	}
 }
@@ -99,6 +102,10 @@ func open(cfg connector.Config, env connector.Env) (*Destination, error) {
 	if err != nil {
 		return nil, err
 	}
+	if page(base.Hostname()) {
+		return nil, setting("instance_url is the address of Salesforce's pages, not of its API").
+			WithFix("Set the org's My Domain address, as in https://your-domain.my.salesforce.com: Setup, My Domain, Current My Domain URL.")
+	}
 	version := cfg.String("api_version")
 	if version == "" {
 		version = defaultVersion
@@ -121,9 +128,13 @@ func open(cfg connector.Config, env connector.Env) (*Destination, error) {
 	if env.Gate == nil {
 		env.Gate = connector.OpenGate{}
 	}
+	ca := cfg.String("ca_file")
+	if ca != "" && !filepath.IsAbs(ca) {
+		ca = filepath.Join(env.ProjectDir, ca)
+	}
 	client, err := httpkit.New(httpkit.Options{
 		BaseURL: base.Scheme + "://" + base.Host, Gate: env.Gate, Timeout: requestTimeout, AllowPrivate: cfg.Bool("allow_private"),
-		Secrets: cfg.Secrets(), CAFile: cfg.String("ca_file"), Feedback: learn,
+		Secrets: cfg.Secrets(), CAFile: ca, Feedback: learn,
 	})
 	if err != nil {
 		return nil, err
@@ -150,6 +161,17 @@ func checkAddress(name, s string, private bool) (*url.URL, error) {
 		return u, nil
 	}
 	return nil, setting("%s must start with https://", name).WithFix("Plain http is for a stand-in on this machine, with allow_private: true.")
+}
+
+// page reports hosts people copy from their browser: they show Salesforce and redirect every call of the API
+// (https://help.salesforce.com/s/articleView?id=sf.domain_name_url_formats.htm).
+func page(host string) bool {
+	for _, end := range [...]string{".lightning.force.com", ".salesforce-setup.com", ".file.force.com", ".vf.force.com", ".visualforce.com"} {
+		if strings.HasSuffix(strings.ToLower(host), end) {
+			return true
+		}
+	}
+	return false
 }
 
 func isLoopback(host string) bool {
@@ -218,7 +240,7 @@ func (d *Destination) Check(ctx context.Context) (connector.Account, error) {
 		if resp, err = d.do(ctx, httpkit.Request{Path: d.data + "/"}); err != nil {
 			return connector.Account{}, err
 		}
-	case f.Code == fault.DestObjectMissing:
+	case f.Code == fault.DestObjectMissing, resp != nil && resp.Status == http.StatusGone: // never had, or retired
 		return connector.Account{}, fault.New(fault.DestConfig, "the org does not offer version %s of the API", strings.TrimPrefix(d.data, "/services/data/")).
 			WithFix("Set api_version to a version the org offers.").NotLanded()
 	default:

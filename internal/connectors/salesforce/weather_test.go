@@ -70,6 +70,14 @@ func Test_refused_requests_have_the_class_that_decides(t *testing.T) {
 	}
 }
 
+func Test_the_days_bulk_batches_used_up_pause_the_destination(t *testing.T) {
+	o := start(t)
+	to, b := o.batch(accounts("a"))
+	o.Inject(salesforcetest.Fault{Match: "jobs/ingest", Status: 400, Body: `[{"errorCode":"EXCEEDEDQUOTA","message":"ExceededQuota : ApiBatchItems Limit exceeded."}]`})
+	_, err := o.submit(to, b)
+	wantFault(t, err, fault.DestQuota, fault.ClassQuota, fault.LandedNo)
+}
+
 func Test_a_request_that_was_applied_can_be_sent_again(t *testing.T) {
 	o := start(t)
 	o.object("Account")

@@ -159,7 +159,7 @@ func (d *Destination) results(to *connector.Target, l *layout, rows *row.Batch, 
 			out.Set(i, connector.Result{Code: fault.DestAnswer, Message: "the result says neither success nor what was wrong"})
 		case !*item.Success:
 			d.settle(to, out, i, item.Errors[0])
-		case item.ID == "" || l.byID && !sameID(item.ID, l.id(rows, i)):
+		case checkID(item.ID) != nil || l.byID && !sameID(item.ID, l.id(rows, i)):
 			out.Set(i, connector.Result{Code: fault.DestAnswer, Message: "the result is about another record"})
 		default:
 			r := connector.Result{Status: connector.Delivered, RemoteID: item.ID, Created: connector.No}

@@ -269,6 +269,23 @@ func Test_a_locked_row_is_worth_another_try(t *testing.T) {
 	}
 }
 
+// Salesforce looks for the record before it makes one, and not under a lock.
+func Test_a_record_somebody_else_made_meanwhile_is_worth_another_try(t *testing.T) {
+	o := start(t)
+	o.InjectRow(salesforcetest.RowFault{
+		Object: "Account", Field: "Account_Number__c", Equals: "a", Code: "DUPLICATE_VALUE",
+		Message: "duplicate value found: Account_Number__c duplicates value on record with id: 0015g00000AbCdE",
+	})
+	o.InjectRow(salesforcetest.RowFault{
+		Object: "Account", Field: "Account_Number__c", Equals: "b", Code: "DUPLICATE_VALUE",
+		Message: "duplicate value found: Tax_Id__c duplicates value on record with id: 0015g00000AbCdE",
+	})
+	out, err := o.write(accounts("a", "b", "c"))
+	if got := statuses(out); err != nil || got != "retry, rejected, delivered" {
+		t.Errorf("%s, %v", got, err)
+	}
+}
+
 func Test_an_answer_of_another_length_proves_nothing(t *testing.T) {
 	for _, f := range []salesforcetest.Fault{{DropResults: 1}, {ExtraResults: 1}} {
 		o := start(t)
@@ -282,6 +299,18 @@ func Test_an_answer_of_another_length_proves_nothing(t *testing.T) {
 		}
 		if out.Extra() != f.ExtraResults {
 			t.Errorf("%d answers belong to no row", out.Extra())
+		}
+	}
+}
+
+func Test_an_id_that_is_none_proves_nothing(t *testing.T) {
+	o := start(t)
+	to, b := o.batch(accounts("a"))
+	for _, id := range []string{"", "1", "001 or anything else", "'; DROP TABLE accounts; --"} {
+		o.Inject(salesforcetest.Fault{Match: "composite", Status: 200, Body: `[{"success":true,"created":true,"errors":[],"id":"` + id + `"}]`})
+		out := connector.NewOutcomes(1)
+		if err := o.Write(t.Context(), to, b, out); err != nil || out.Result(0).Status != connector.Unknown {
+			t.Errorf("%q: %+v, %v", id, out.Result(0), err)
 		}
 	}
 }

@@ -171,10 +171,10 @@ func byKey(parsed []outcome, rows *row.Batch, index []int) func(int) int {
 }
 
 func (d *Destination) result(o *outcome) (connector.Result, error) {
-	r := connector.Result{Code: fault.Code(o.Code), Field: string(o.Field), Message: d.http.Redact(string(o.Message))}
+	r := connector.Result{Code: fault.Code(d.http.Hide(string(o.Code))), Field: d.http.Hide(string(o.Field)), Message: d.http.Redact(string(o.Message))}
 	switch strings.ToLower(string(o.Status)) {
 	case "delivered":
-		r = connector.Result{Status: connector.Delivered, RemoteID: string(o.ID)}
+		r = connector.Result{Status: connector.Delivered, RemoteID: d.http.Hide(string(o.ID))}
 		if o.Created != nil {
 			r.Created = connector.No
 			if *o.Created {

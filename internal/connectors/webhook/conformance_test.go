@@ -60,6 +60,7 @@ func harness(refusal webhooktest.RowFault) conformance.Harness {
 				},
 			}
 		},
+		Live: &conformance.Live[conformance.World]{Without: "a webhook is its owner's own endpoint: nothing tells what it holds"},
 		HTTP: &conformance.HTTP{
 			URL: "url", Silent: true,
 			Shorter: func(b []byte) []byte {

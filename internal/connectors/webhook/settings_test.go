@@ -33,9 +33,17 @@ func Test_settings_are_checked_when_opened(t *testing.T) {
 		"too few bytes":              {"batch.max_bytes", "10"},
 		"too many at once":           {"concurrency", "1000"},
 		"too long":                   {"timeout", "1h"},
+		"a token in the clear":       {"url", "http://example.com/h", "auth.type", "bearer", "auth.token", "t-0815"},
 	} {
 		if _, err := tryOpen(t, with(base, more...)); err == nil || fault.As(err).GetClass() != fault.ClassConfig {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, fine := range [][]string{
+		{"url", "http://example.com/h"}, {"url", "http://10.0.0.7/h", "allow_private", "true", "auth.type", "bearer", "auth.token", "t-0815"},
+	} {
+		if _, err := tryOpen(t, with(base, fine...)); err != nil {
+			t.Errorf("%v: %v", fine, err)
 		}
 	}
 	d := connect(t, with(base, "headers.X-A", "1", "auth.type", "header", "auth.name", "X-Key", "auth.value", "v", "batch.max_rows", "7", "timeout", "5s"))

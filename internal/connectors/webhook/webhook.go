@@ -8,6 +8,7 @@ import (
 	"cmp"
 	"context"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -135,6 +136,10 @@ func open(cfg connector.Config, env connector.Env) (*Destination, error) {
 	if err := d.headers(cfg); err != nil {
 		return nil, err
 	}
+	if exposed(cfg) {
+		return nil, setting("url begins with http://, and the credentials would travel for everybody to read").
+			WithFix("Use https://; allow_private: true says that the network between is private.")
+	}
 	if d.body, err = newTemplate(cfg.String("body")); err != nil {
 		return nil, err
 	}
@@ -146,6 +151,20 @@ func open(cfg connector.Config, env connector.Env) (*Destination, error) {
 	}
 	d.account = account(cfg.String("url"))
 	return d, nil
+}
+
+// exposed reports credentials that would travel without encryption through a network nobody called private. Addresses of private
+// networks are not reached at all then, which the client says when it comes to that.
+func exposed(cfg connector.Config) bool {
+	u, err := url.Parse(cfg.String("url"))
+	if err != nil || u.Scheme != "http" || cfg.Bool("allow_private") || u.Hostname() == "localhost" {
+		return false
+	}
+	if a, err := netip.ParseAddr(u.Hostname()); err == nil && (a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast()) {
+		return false
+	}
+	kind := cfg.String("auth.type")
+	return kind != "" && kind != "none"
 }
 
 func setting(format string, args ...any) *fault.Error {

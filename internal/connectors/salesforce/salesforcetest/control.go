@@ -20,12 +20,13 @@ type Stats struct {
 
 // Call is one request seen.
 type Call struct {
-	Method        string `json:"method"`
-	Path          string `json:"path"`
-	Query         string `json:"query,omitempty"`
-	Kind          string `json:"content_type,omitempty"`
-	AutoAssign    string `json:"auto_assign,omitempty"`
-	DuplicateRule string `json:"duplicate_rule,omitempty"`
+	Method        string   `json:"method"`
+	Path          string   `json:"path"`
+	Query         string   `json:"query,omitempty"`
+	Kind          string   `json:"content_type,omitempty"`
+	AutoAssign    string   `json:"auto_assign,omitempty"`
+	DuplicateRule string   `json:"duplicate_rule,omitempty"`
+	Form          []string `json:"form,omitempty"` // names in the form of a login, sorted
 }
 
 const maxLog = 1_000

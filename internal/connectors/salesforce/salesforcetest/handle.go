@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -123,6 +125,10 @@ func cut(w http.ResponseWriter) {
 }
 
 func (s *Server) begin(pattern string, r *http.Request) *fault {
+	var form []string
+	if r.URL.Path == "/services/oauth2/token" && r.ParseForm() == nil {
+		form = slices.Sorted(maps.Keys(r.PostForm))
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.flying++
@@ -131,7 +137,7 @@ func (s *Server) begin(pattern string, r *http.Request) *fault {
 	s.stats.Total++
 	s.stats.Log = append(s.stats.Log, Call{
 		Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery, Kind: r.Header.Get("Content-Type"),
-		AutoAssign: r.Header.Get("Sforce-Auto-Assign"), DuplicateRule: r.Header.Get("Sforce-Duplicate-Rule-Header"),
+		AutoAssign: r.Header.Get("Sforce-Auto-Assign"), DuplicateRule: r.Header.Get("Sforce-Duplicate-Rule-Header"), Form: form,
 	})
 	if n := len(s.stats.Log); n > 2*maxLog {
 		s.stats.Log = append([]Call(nil), s.stats.Log[n-maxLog:]...)
@@ -145,7 +151,12 @@ func (s *Server) end() {
 	s.flying--
 }
 
-var versionForm = regexp.MustCompile(`^v([2-5]\d|6[0-7])\.0$`)
+// The versions an org of Summer '26 knows: 31 to 67. Those from 7 to 30 are retired and answer 410
+// (https://help.salesforce.com/s/articleView?id=000354473&type=1).
+var (
+	versionForm = regexp.MustCompile(`^v(3[1-9]|[45]\d|6[0-7])\.0$`)
+	retiredForm = regexp.MustCompile(`^v([789]|[12]\d|30)\.0$`)
+)
 
 // data wraps a handler of the REST API: version, session, limits, the usage header of every reply, errors as a list.
 func (s *Server) data(h func(http.ResponseWriter, *http.Request) *apiError) http.HandlerFunc {
@@ -165,6 +176,9 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request) *apiError {
 	defer s.mu.Unlock()
 	if !s.authorised(r) {
 		return fail(401, "INVALID_SESSION_ID", "Session expired or invalid")
+	}
+	if retiredForm.MatchString(r.PathValue("version")) {
+		return fail(410, "UNSUPPORTED_API_VERSION", "This API version is retired and no longer available.")
 	}
 	if v := r.PathValue("version"); v != "" && !versionForm.MatchString(v) {
 		return fail(404, "NOT_FOUND", "The requested resource does not exist")
@@ -238,6 +252,7 @@ func readJSON(r *http.Request, v any) *apiError {
 		return fail(415, "UNSUPPORTED_MEDIA_TYPE", "Content type specified is not supported: %s", kind)
 	}
 	d := json.NewDecoder(http.MaxBytesReader(nil, r.Body, 60<<20))
+	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {
 		return fail(400, "JSON_PARSER_ERROR", "%s", strings.TrimPrefix(err.Error(), "json: "))
 	}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/upwelldata/upwell/internal/connectors/salesforce/bulkcsv"
 )
@@ -35,9 +36,27 @@ func (s *Server) open(j *job) {
 			j.State, j.ErrorMessage = "Failed", "ClientInputError : LineEnding is invalid on user data. Current LineEnding setting is "+j.LineEnding
 			return
 		}
+		if longest(rec) {
+			j.State, j.ErrorMessage = "Failed", "InvalidBatch : Field or record is longer than the maximum"
+			return
+		}
 		j.records = append(j.records, rec)
 	}
 	j.data = nil
+}
+
+// longest reports a record beyond the limits of a job: 32,000 characters in a field, 400,000 in all. What an org does with one is not
+// documented; the stand-in does the worst
+// (https://developer.salesforce.com/docs/platform/salesforce-app-limits-cheatsheet/guide/salesforce-app-limits-platform-bulkapi.html).
+func longest(rec []string) bool {
+	all := 0
+	for _, cell := range rec {
+		n := utf8.RuneCountInString(cell)
+		if all += n; n > 32_000 {
+			return true
+		}
+	}
+	return all > 400_000
 }
 
 // process runs n batches (-1 = all): each of 10,000 records, split into chunks of 200 as triggers see them.

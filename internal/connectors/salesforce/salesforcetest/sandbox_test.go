@@ -30,7 +30,8 @@ func Test_addresses_and_types_that_are_not_known_are_refused(t *testing.T) {
 		method, path, kind string
 		status             int
 	}{
-		{"GET", "/services/data/v10.0/limits", "", 404},
+		{"GET", "/services/data/v99.0/limits", "", 404},
+		{"GET", "/services/data/v30.0/limits", "", 410},
 		{"GET", api + "nothing", "", 404},
 		{"GET", "/elsewhere", "", 404},
 		{"PATCH", api + byNumber, "text/plain", 415},

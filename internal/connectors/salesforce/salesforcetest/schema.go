@@ -145,6 +145,10 @@ func Required(f Field) Field { f.Nillable = false; return f }
 // ReadOnly gives the field as a formula: seen, never written.
 func ReadOnly(f Field) Field { f.Createable, f.Updateable, f.Calculated = false, false, true; return f }
 
+// compound makes a field that shows several others and is written by them alone
+// (https://developer.salesforce.com/docs/atlas.en-us.api.meta/api/compound_fields.htm).
+func compound(name, kind string) Field { return Field{Name: name, Type: kind, Nillable: true} }
+
 func writable(f Field) Field {
 	f.Createable, f.Updateable, f.Nillable = true, true, true
 	return f
@@ -180,10 +184,10 @@ func standardObjects() []Object {
 				Name: "Products__c", Type: "multipicklist", Length: 4099, RestrictedPicklist: true,
 				PicklistValues: []Choice{{"core", "core", true}, {"plus", "plus", true}, {"legacy", "legacy", true}},
 			}),
-			ReadOnly(Number("Score_Percent__c", 18, 2)),
+			ReadOnly(Number("Score_Percent__c", 18, 2)), Text("BillingStreet", 255), Text("BillingCity", 40), compound("BillingAddress", "address"),
 		}},
 		{Name: "Contact", Label: "Contact", KeyPrefix: "003", Fields: []Field{
-			Required(Text("LastName", 80)), Text("FirstName", 40), idLookup(Typed("Email", "email")), Typed("Phone", "phone"),
+			Required(Text("LastName", 80)), Text("FirstName", 40), compound("Name", "string"), idLookup(Typed("Email", "email")), Typed("Phone", "phone"),
 			Text("Title", 128), Reference("AccountId", "Account", "Account"), ExternalID("Customer_Id__c", 40, false),
 			Number("Churn_Risk__c", 18, 6), Picklist("Churn_Tier__c", true, "low", "medium", "high"),
 			Picklist("Contract__c", false, "Month-to-month", "One year", "Two year"), Int("Tenure__c"),

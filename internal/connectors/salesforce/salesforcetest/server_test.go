@@ -150,6 +150,16 @@ func Test_malformed_requests_are_refused_as_a_whole(t *testing.T) {
 	}
 }
 
+// What describe calls neither createable nor updateable cannot be written, whatever its kind.
+func Test_compound_fields_are_written_by_their_parts_alone(t *testing.T) {
+	c := start(t)
+	for _, field := range []string{`"BillingAddress":"1 Main St"`, `"Score_Percent__c":1`, `"CreatedDate":"2026-01-01T00:00:00Z"`} {
+		c.json("PATCH", byNumber, `{"records":[{"attributes":{"type":"Account"},"Account_Number__c":"c","Name":"C",`+field+`}]}`, 200, "INVALID_FIELD_FOR_INSERT_UPDATE")
+	}
+	c.json("PATCH", byNumber, `{"records":[{"attributes":{"type":"Account"},"Account_Number__c":"c","Name":"C","BillingCity":"Rome"}]}`, 200, `"success":true`)
+	c.json("POST", "jobs/ingest", `{"object":"Account","operation":"insert","speed":"fast"}`, 400, "JSON_PARSER_ERROR")
+}
+
 func Test_all_or_none_takes_everything_back(t *testing.T) {
 	c := start(t)
 	c.json("PATCH", byNumber, records(account(`"Account_Number__c":"a","Name":"Old"`)), 200, `"success":true`)
@@ -213,6 +223,9 @@ func Test_queries_are_checked(t *testing.T) {
 		`SELECT Name FROM Account WHERE Name != 'x' LIMIT 1`:                                       `"totalSize":1`,
 		`SELECT Name FROM Account WHERE IsDeleted = false`:                                         `"totalSize":2`,
 		`SELECT Name FROM Account WHERE CreatedDate != 2026-01-01T00:00:00Z`:                       `"totalSize":2`,
+		`SELECT Name FROM Account WHERE Name LIKE 'o\'n_i%'`:                                       `"totalSize":1`,
+		`SELECT Name FROM Account WHERE Name LIKE 'neil'`:                                          `"totalSize":0`,
+		`SELECT Name FROM Account WHERE Health_Score__c LIKE '5'`:                                  `INVALID_FIELD`,
 		`SELECT Nmae FROM Account`:                                                                 `INVALID_FIELD`,
 		`SELECT Name FROM Acount`:                                                                  `INVALID_TYPE`,
 		`SELECT Name FROM Account WHERE Health_Score__c = '5'`:                                     `INVALID_FIELD`,

@@ -3,6 +3,7 @@ package salesforcetest
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -18,7 +19,7 @@ type soql struct {
 
 // condition is a tree of and, or and comparisons.
 type condition struct {
-	op     string // "and", "or", "=", "!=", "in"
+	op     string // "and", "or", "=", "!=", "in", "like"
 	parts  []*condition
 	field  string
 	values []any // string, json.Number, bool, nil, bare (dates)
@@ -175,7 +176,7 @@ func (p *parser) term() (*condition, error) {
 	}
 	c := &condition{field: p.next()}
 	switch op := strings.ToLower(p.next()); op {
-	case "=", "!=":
+	case "=", "!=", "like":
 		c.op = op
 		v, err := p.literal()
 		c.values = []any{v}
@@ -239,7 +240,7 @@ func (t *table) bind(c *condition) *apiError {
 		if _, ok := fullID(text(v)); !ok && v != nil && (f.Type == "id" || f.Type == "reference") {
 			return fail(400, "INVALID_QUERY_FILTER_OPERATOR", "invalid ID field: %s", text(v))
 		}
-		fits := v == nil
+		fits := v == nil && c.op != "like"
 		switch v.(type) {
 		case string:
 			fits = !f.numeric() && f.Type != "boolean" && f.Type != "date" && f.Type != "datetime"
@@ -277,9 +278,20 @@ func (t *table) holds(c *condition, r *record) bool {
 	i, f, _ := t.field(c.field)
 	found := false
 	for _, v := range c.values {
+		if c.op == "like" {
+			found = found || r.vals[i] != nil && like(text(r.vals[i]), text(v))
+			continue
+		}
 		found = found || equal(f, r.vals[i], v)
 	}
 	return found == (c.op != "!=")
+}
+
+// like matches as SOQL's LIKE: without case, % is any text and _ any character
+// (https://developer.salesforce.com/docs/atlas.en-us.soql_sosl.meta/soql_sosl/sforce_api_calls_soql_select_comparisonoperators.htm).
+func like(have, pattern string) bool {
+	form := strings.NewReplacer("%", ".*", "_", ".").Replace(regexp.QuoteMeta(pattern))
+	return regexp.MustCompile("(?is)^" + form + "$").MatchString(have)
 }
 
 // equal compares as SOQL does: texts without case unless the field is case-sensitive, ids in either form
