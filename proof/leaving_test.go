@@ -1,0 +1,144 @@
+package proof_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"io"
+	"net"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/upwelldata/upwell/internal/connector"
+	"github.com/upwelldata/upwell/internal/connectors/postgres"
+	"github.com/upwelldata/upwell/internal/run"
+	"github.com/upwelldata/upwell/internal/testdb"
+)
+
+// tap stands between the program and a PostgreSQL server and counts the rows of at least wide columns that pass.
+type tap struct {
+	dsn  string
+	wide int
+	rows atomic.Int64
+}
+
+func newTap(t *testing.T, dsn string, wide int) *tap {
+	t.Helper()
+	u, err := url.Parse(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &tap{wide: wide}
+	server := u.Host
+	u.Host = l.Addr().String()
+	p.dsn = u.String()
+	var all sync.WaitGroup
+	all.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			all.Go(func() { p.pass(c, server) })
+		}
+	})
+	t.Cleanup(func() { _ = l.Close(); all.Wait() })
+	return p
+}
+
+// pass copies both directions. What the server says comes in messages of a type, a length and a body
+// (https://www.postgresql.org/docs/current/protocol-overview.html); a row is of type D and begins with its number of columns.
+func (p *tap) pass(client net.Conn, server string) {
+	defer client.Close()
+	up, err := net.Dial("tcp", server)
+	if err != nil {
+		return
+	}
+	defer up.Close()
+	go func() {
+		_, _ = io.Copy(up, client) // ends with the connection
+		_ = up.Close()
+	}()
+	in, out := bufio.NewReaderSize(up, 1<<16), bufio.NewWriterSize(client, 1<<16)
+	head := make([]byte, 5)
+	for {
+		if in.Buffered() == 0 && out.Flush() != nil {
+			return
+		}
+		if _, err := io.ReadFull(in, head); err != nil {
+			return
+		}
+		body := make([]byte, binary.BigEndian.Uint32(head[1:])-4)
+		if _, err := io.ReadFull(in, body); err != nil {
+			return
+		}
+		if head[0] == 'D' && int(binary.BigEndian.Uint16(body)) >= p.wide {
+			p.rows.Add(1)
+		}
+		if _, err := out.Write(append(head, body...)); err != nil {
+			return
+		}
+	}
+}
+
+// Only what differs leaves the warehouse, counted where it leaves: the rows whose mapped columns changed, new rows, entries whose row
+// is gone, and one row that tells how many there are.
+func Test_only_rows_whose_mapped_columns_changed_leave_the_warehouse(t *testing.T) {
+	dsn := testdb.Postgres(t)
+	c, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(context.Background())
+	exec := func(sql string) {
+		t.Helper()
+		if _, err := c.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exec("CREATE TABLE t AS SELECT g AS id, 'm' || g AS mail, 'v' || g AS v, '' AS w, NULL::text AS tier, 0 AS elsewhere FROM generate_series(1, 5000) g")
+	p := newTap(t, dsn, 7) // id, v, w, tier and the three columns of a comparison
+	w := newWorld(t, byID)
+	w.sources = map[string]connector.SourceConnector{"postgres": postgres.Source()}
+	write(t, w.dir, "upwell.yml", "version: 1\nname: leaving\nsources: {wh: {type: postgres, dsn: '"+p.dsn+"', diff: warehouse}}\ndestinations: {tool: {type: tool}}\n"+
+		"models: {m: {source: wh, table: t, key: id}}\nsyncs:\n  s:\n    model: m\n    destination: tool\n    object: Account\n    mode: mirror\n    match: {Id: id}\n    fields: {V: {cel: row.v + row.w}, Tier: {column: tier, null: clear}}\n")
+	left := func(want int64, o run.RunOptions) *run.Record {
+		t.Helper()
+		p.rows.Store(0)
+		rec := w.run(o)
+		if rec.Status != run.Succeeded || rec.Counts.Read == 0 {
+			t.Fatalf("%s %v %+v", rec.Status, rec.Error, rec.Counts)
+		}
+		if got := p.rows.Load(); got != want {
+			t.Errorf("%d rows left the warehouse, want %d", got, want)
+		}
+		return rec
+	}
+	left(5000+1, run.RunOptions{})
+	left(1, run.RunOptions{})
+	exec("UPDATE t SET elsewhere = 1, mail = 'n' || id") // columns that are not mapped
+	left(1, run.RunOptions{})
+	exec("UPDATE t SET v = v || '!' WHERE id % 100 = 7")
+	exec("DELETE FROM t WHERE id % 1000 = 500")
+	exec("INSERT INTO t VALUES (9001, 'x', 'y', '', 'z', 0), (9002, 'x', 'y', '', NULL, 0)")
+	rec := left(50+5+2+1, run.RunOptions{})
+	if n := rec.Counts; n.Read != 4997 || n.Planned.Change != 50 || n.Planned.Add != 2 || n.Planned.Remove != 5 || n.Delivered != 57 {
+		t.Errorf("%+v", n)
+	}
+	exec("UPDATE t SET v = upper(v), tier = NULL WHERE id = 9002") // and back, before anybody looked
+	exec("UPDATE t SET v = lower(v) WHERE id = 9002")
+	left(1, run.RunOptions{})
+	rec = left(4997+1, run.RunOptions{Full: true})
+	if rec.Counts.Delivered != 4997 {
+		t.Errorf("%+v", rec.Counts)
+	}
+	t.Logf("5,000 rows: all left once, then the 50 changed, 2 new and 5 gone ones, and a row with the total")
+}
