@@ -42,6 +42,7 @@ type app struct {
 	signals      <-chan os.Signal
 	stop         chan struct{} // closed by the first interrupt
 	graceful     atomic.Bool   // the command settles by itself when stop is closed
+	over         chan struct{} // closed when the command is over, also one that was left behind
 	now          func() time.Time
 	tick         func(time.Duration) (<-chan time.Time, func())
 	sources      []connector.SourceConnector
@@ -54,7 +55,7 @@ type app struct {
 
 func newApp(stdin io.Reader, stdout, stderr io.Writer, signals <-chan os.Signal) *app {
 	return &app{
-		stdin: stdin, stdout: &outlet{w: stdout}, stderr: &outlet{w: stderr}, signals: signals, stop: make(chan struct{}),
+		stdin: stdin, stdout: &outlet{w: stdout}, stderr: &outlet{w: stderr}, signals: signals, stop: make(chan struct{}), over: make(chan struct{}),
 		now: time.Now, tick: ticker, sources: all.Sources(), destinations: all.Destinations(),
 	}
 }
@@ -70,7 +71,10 @@ func (a *app) main(args []string) int {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	done := make(chan int, 1)
-	go func() { done <- a.execute(ctx, args) }()
+	go func() {
+		defer close(a.over)
+		done <- a.execute(ctx, args)
+	}()
 	interrupted := false
 	for {
 		select {
@@ -78,8 +82,7 @@ func (a *app) main(args []string) int {
 			return code
 		case <-a.signals:
 			if interrupted {
-				cancel()
-				a.endAtOnce()
+				a.endAtOnce() // before the command hears of it, so that it does not get a word in
 				return fault.ExitInterrupted
 			}
 			interrupted = true
@@ -93,12 +96,13 @@ func (a *app) main(args []string) int {
 	}
 }
 
-// endAtOnce says so and leaves the command behind, which writes no more.
+// endAtOnce says so and leaves the command behind, which writes no more. Its document stands where it was written already.
 func (a *app) endAtOnce() {
 	f := fault.New(fault.Cancelled, "interrupted twice: ending at once").WithFix("the next run settles what is open")
 	a.stderr.line("%s; %s", f.Message, f.GetFix())
 	if a.json {
-		if err := writeJSON(a.stdout, problems{Error: f}); err != nil {
+		doc, err := document(problems{Error: f})
+		if err = errors.Join(err, a.stdout.last(doc)); err != nil {
 			a.stderr.line("error: %v", err)
 		}
 	}

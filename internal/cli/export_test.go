@@ -3,6 +3,7 @@ package cli
 import (
 	"io"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,6 +16,18 @@ type Console struct {
 	Signals chan os.Signal
 	Ticks   chan time.Time
 	Sources []connector.SourceConnector // beside the real ones
+
+	mu      sync.Mutex
+	started []*app
+}
+
+// Wait returns when every command is over, also those that were left behind.
+func (c *Console) Wait() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, a := range c.started {
+		<-a.over
+	}
 }
 
 // Main runs one command.
@@ -24,6 +37,9 @@ func (c *Console) Main(args []string, stdin io.Reader, stdout, stderr io.Writer)
 	if c.Ticks != nil {
 		a.tick = func(time.Duration) (<-chan time.Time, func()) { return c.Ticks, func() {} }
 	}
+	c.mu.Lock()
+	c.started = append(c.started, a)
+	c.mu.Unlock()
 	return a.main(args)
 }
 

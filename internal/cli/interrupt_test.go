@@ -72,6 +72,40 @@ func Test_two_interrupts_end_at_once_and_lose_nothing(t *testing.T) {
 	w.release()
 }
 
+// onLine does something when a line is written, before the writer goes on.
+type onLine struct {
+	bytes.Buffer
+	with string
+	do   func()
+}
+
+func (o *onLine) Write(b []byte) (int, error) {
+	if bytes.Contains(b, []byte(o.with)) {
+		o.do()
+	}
+	return o.Buffer.Write(b)
+}
+
+func Test_a_command_that_ends_during_the_second_interrupt_leaves_one_document(t *testing.T) {
+	w := stalling(t)
+	var out bytes.Buffer
+	stderr := &onLine{with: "interrupted twice", do: func() {
+		w.release()
+		w.con.Wait() // its document is written
+	}}
+	done := make(chan int, 1)
+	go func() { done <- w.con.Main([]string{"-C", w.dir, "run", "--json"}, w.stdin, &out, stderr) }()
+	<-w.hook.stalled
+	w.con.Signals <- os.Interrupt
+	w.con.Signals <- os.Interrupt
+	if code := <-done; code != 130 {
+		t.Errorf("exit code %d", code)
+	}
+	if doc := (answer{out: out.String()}).decoded(t); at(t, doc, "runs", 0, "status") != "cancelled" {
+		t.Errorf("%v", doc)
+	}
+}
+
 func Test_an_interrupt_while_looking_ends_the_command(t *testing.T) {
 	w := newWorld(t, strings.Replace(models, "table: health", "sql: with recursive n(i) as (select 1 union all select i + 1 from n) select cast(i as text) as account_id, i as score, 'x' as tier from n", 1), toHook)
 	w.con.Signals = make(chan os.Signal, 1)

@@ -20,6 +20,7 @@ import (
 type outlet struct {
 	mu   sync.Mutex
 	w    io.Writer
+	used bool
 	gone bool
 }
 
@@ -29,15 +30,29 @@ func (o *outlet) Write(b []byte) (int, error) {
 	if o.gone {
 		return len(b), nil
 	}
+	o.used = true
 	return o.w.Write(b)
 }
 
 func (o *outlet) line(format string, args ...any) { fmt.Fprintf(o, format+"\n", args...) }
 
+// shut lets nothing more through.
 func (o *outlet) shut() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.gone = true
+}
+
+// last lets one thing more through, and that only where nothing was written yet.
+func (o *outlet) last(b []byte) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.gone = true
+	if o.used {
+		return nil
+	}
+	_, err := o.w.Write(b)
+	return err
 }
 
 // terminal reports whether the stream is a person's terminal.

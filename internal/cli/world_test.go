@@ -81,6 +81,7 @@ syncs:
 func newWorld(t *testing.T, parts ...string) *world {
 	t.Helper()
 	w := &world{t: t, dir: t.TempDir(), hook: newHook(t), stdin: strings.NewReader("")}
+	t.Cleanup(w.con.Wait) // nothing writes to the folder while it is removed
 	t.Setenv("UPWELL_TEST_HOOK", w.hook.url)
 	w.write("upwell.yml", sources+strings.Join(parts, ""))
 	w.exec(`create table health (account_id text, score integer, tier text)`,
