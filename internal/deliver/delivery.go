@@ -24,8 +24,8 @@ type Shape struct {
 	Fields, MatchFields []string
 	Kinds, MatchKinds   []row.Kind
 	CreateOnly          []bool
-	Lookups             []*project.Lookup // by field, nil = none
-	LookupInputs        func(field int, v row.Value) ([]row.Value, error)
+	Lookups             []*project.Lookup                                 // by field, nil = none
+	LookupInputs        func(field int, v row.Value) ([]row.Value, error) // nil: the value is sent as it is
 }
 
 // Options are one delivery.

@@ -251,6 +251,9 @@ func (d *Delivery) reference(ctx context.Context, w *work, out *connector.Outcom
 		if err != nil {
 			return err
 		}
+		if inputs == nil {
+			continue
+		}
 		if slices.ContainsFunc(inputs, row.Value.IsNull) {
 			*v = row.NullValue()
 			continue

@@ -2,6 +2,7 @@ package mapping
 
 import (
 	"slices"
+	"strconv"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
@@ -17,14 +18,42 @@ type Prints struct {
 	Bad     []bool   // known to be invalid: Materialise says why
 }
 
+// subject says what a fingerprint's values are values of: the same value in another field, or of another record looked up, is
+// another mapped record.
+func (p *plan) subject() string {
+	var b []byte
+	for _, name := range p.matchName {
+		b = strconv.AppendQuote(b, name)
+	}
+	for i, f := range p.fields {
+		if f.createOnly {
+			continue
+		}
+		b = strconv.AppendQuote(append(b, '\n'), p.fieldName[i])
+		if l := f.lookup; l != nil {
+			b = strconv.AppendQuote(b, l.Object)
+			for _, by := range l.By {
+				b = strconv.AppendQuote(b, by.Field)
+			}
+		}
+	}
+	return string(b)
+}
+
+func (p *plan) newHasher() *row.Hasher {
+	h := row.NewHasher(p.seed)
+	h.About(p.subject())
+	return h
+}
+
 func (p *Prints) size(n int) {
 	p.Hash, p.Print = slices.Grow(p.Hash[:0], n)[:n], slices.Grow(p.Print[:0], n)[:n]
 	p.NullKey, p.Bad = slices.Grow(p.NullKey[:0], n)[:n], slices.Grow(p.Bad[:0], n)[:n]
 	clear(p.Bad)
 }
 
-// Hash computes the key hash and the fingerprint of every row of a batch. The fingerprint covers the key, the match and every
-// field's input in file order: columns and constants as they are before they are fitted to the field, results of expressions,
+// Hash computes the key hash and the fingerprint of every row of a batch. The fingerprint covers the key, the match, the names of
+// the fields, and every field's input in file order: columns and constants as they are before they are fitted to the field, results of expressions,
 // the inputs of lookups; without fields written only on creation. A null that is skipped counts as absent. Rows that cannot be
 // sent for a reason seen here have fingerprint 0; other reasons are found by Materialise.
 func (m *Mapping) Hash(rec arrow.RecordBatch, out *Prints) error {

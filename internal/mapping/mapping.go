@@ -164,7 +164,7 @@ func (m *Mapping) Hold() { m.making.held = true }
 func (m *Mapping) Release() { m.making.scratch.Reset() }
 
 func newMapping(p *plan) *Mapping {
-	return &Mapping{plan: p, hashing: newReading(p), making: newReading(p), hasher: row.NewHasher(p.seed)}
+	return &Mapping{plan: p, hashing: newReading(p), making: newReading(p), hasher: p.newHasher()}
 }
 
 // expression is a compiled CEL expression and the columns it reads.

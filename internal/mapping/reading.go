@@ -34,7 +34,7 @@ func newReading(p *plan) *reading {
 	n := len(p.columns)
 	r := &reading{
 		p: p, index: make([]int, n), kinds: make([]row.Kind, n), arrs: make([]arrow.Array, n),
-		raw: make([]row.Value, n), uncast: make([]bool, n), ready: make([]bool, n), row: map[string]any{}, hasher: row.NewHasher(p.seed),
+		raw: make([]row.Value, n), uncast: make([]bool, n), ready: make([]bool, n), row: map[string]any{}, hasher: p.newHasher(),
 	}
 	r.vars = rowActivation(r.row)
 	return r

@@ -309,7 +309,7 @@ func Test_lookup_inputs_come_back_as_they_went_in(t *testing.T) {
 func Test_lookup_inputs_of_a_foreign_value_are_an_error(t *testing.T) {
 	md := model{columns("id", row.Int, "parent", row.Int), nil}
 	m := compile(t, spec(md, []project.Field{{Field: "P", Lookup: &project.Lookup{By: []project.MatchField{{Field: "No", Column: "parent"}}}}}, writable("P", row.Text)))
-	for _, v := range []row.Value{text("x"), row.StringKind(row.Array, "[1,2]"), row.StringKind(row.Array, `["x"]`), row.StringKind(row.Array, `[`)} {
+	for _, v := range []row.Value{text("x"), row.StringKind(row.Array, "[1]"), row.StringKind(row.Array, `{"":{"No":"x"}}`), row.StringKind(row.Array, `{"":{"Other":1}}`), row.StringKind(row.Array, `{"A":{"No":1}}`), row.StringKind(row.Array, `{`)} {
 		if got, err := m.LookupInputs(0, v); err == nil {
 			t.Errorf("%q gave %v", v, got)
 		}
@@ -324,6 +324,34 @@ func Test_null_policies_hold_for_lookups(t *testing.T) {
 	wantCodes(t, run(t, compile(t, spec(md, look(project.NullReject), writable("P", row.Text))), md.batch(t)), fault.ValueNull)
 	if v := run(t, compile(t, spec(md, look(project.NullSkip), writable("P", row.Text))), md.batch(t))[0].Values[0]; !v.IsAbsent() {
 		t.Fatalf("skip gave %s", v.Kind())
+	}
+}
+
+func Test_equal_values_of_other_fields_are_another_record(t *testing.T) {
+	md := model{columns("id", row.Int, "a", row.Text, "b", row.Text), [][]row.Value{{row.IntValue(1), text("x"), text("x")}}}
+	look := func(object, by string) project.Field {
+		return project.Field{Field: "L", Lookup: &project.Lookup{Object: object, By: []project.MatchField{{Field: by, Column: "a"}}}}
+	}
+	seen := map[uint64]int{}
+	for i, fields := range [][]project.Field{
+		{{Field: "A", Column: "a"}},
+		{{Field: "B", Column: "a"}},
+		{{Field: "A", Column: "a"}, {Field: "B", Column: "b"}},
+		{{Field: "B", Column: "a"}, {Field: "A", Column: "b"}},
+		{look("User", "No")},
+		{look("User", "Mail")},
+		{look("Account", "No")},
+	} {
+		m := compile(t, spec(md, fields, writable("A", row.Text), writable("B", row.Text), writable("L", row.Text)))
+		print := run(t, m, md.batch(t))[0].Fingerprint
+		if j, ok := seen[print]; ok {
+			t.Errorf("mappings %d and %d give one fingerprint", j, i)
+		}
+		seen[print] = i
+	}
+	with := compile(t, spec(md, []project.Field{{Field: "A", Column: "a"}, {Field: "C", Column: "b", CreateOnly: true}}, writable("A", row.Text), writable("C", row.Text)))
+	if _, ok := seen[run(t, with, md.batch(t))[0].Fingerprint]; !ok {
+		t.Error("a field written only on creation is part of the fingerprint")
 	}
 }
 

@@ -36,8 +36,9 @@ const (
 // Hasher computes fingerprints under a seed, over Values or over Arrow columns, with one result for both: equal values (see
 // Value.Equal) in the same order give equal fingerprints whatever their physical type. It is not safe for several goroutines.
 type Hasher struct {
-	seed uint64
-	buf  []byte
+	seed  uint64
+	about uint64 // of what the values are values of
+	buf   []byte
 }
 
 // NewHasher makes a hasher. The seed is the ledger's.
@@ -53,8 +54,11 @@ func HashValues(seed uint64, vals []Value) uint64 {
 	return acc
 }
 
+// About makes every fingerprint also one of this text: equal values of other fields are another record.
+func (h *Hasher) About(text string) { h.about = h.text(Text, text) }
+
 // Start is the fingerprint of a row without values.
-func (h *Hasher) Start() uint64 { return mix(h.seed^hashStart, hashStart) }
+func (h *Hasher) Start() uint64 { return mix(h.seed^h.about^hashStart, hashStart) }
 
 // Mix adds the next value of a row to its fingerprint.
 func (h *Hasher) Mix(acc uint64, v Value) uint64 { return mix(acc, h.value(v)) }

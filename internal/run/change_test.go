@@ -42,6 +42,34 @@ func Test_a_changed_mapping_sends_only_what_differs(t *testing.T) {
 	w.wantWrites("upsert 1 First=b")
 }
 
+func Test_values_are_sent_to_the_field_they_are_now_mapped_to(t *testing.T) {
+	w := newWorld(t, "    mode: upsert\n    match: {Id: id}\n    fields: {Tier: tier}\n")
+	w.wh.fill(2)
+	w.ok()
+	w.crm.took()
+	w.define("    mode: upsert\n    match: {Id: id}\n    fields: {First: tier}\n")
+	w.ok()
+	w.wantWrites("upsert 0 First=watch", "upsert 1 First=watch")
+	w.define("    mode: upsert\n    match: {Id: id}\n    fields: {Tier: email, First: tier}\n")
+	w.ok()
+	w.crm.took()
+	w.define("    mode: upsert\n    match: {Id: id}\n    fields: {First: email, Tier: tier}\n") // the same columns in the same order
+	w.ok()
+	w.wantWrites("upsert 0 First=u0@example.com Tier=watch", "upsert 1 First=u1@example.com Tier=watch")
+}
+
+func Test_references_are_sent_again_when_they_are_looked_up_another_way(t *testing.T) {
+	w := newWorld(t, referring)
+	w.wh.set(1, "a", "", 1)
+	w.ok()
+	w.wh.set(2, "b", "1", 2)
+	w.ok()
+	w.crm.took()
+	w.define("    mode: upsert\n    match: {Id: id}\n    fields: {Score: score, First: {lookup: {object: Account, by: {Email: tier}}}}\n")
+	w.ok()
+	w.wantWrites("upsert 2 First=id-1") // the record that has this e-mail, which another may have than that id
+}
+
 func Test_a_new_match_or_key_starts_a_generation_and_removes_nothing(t *testing.T) {
 	w := newWorld(t, "    mode: mirror\n    match: {Id: id}\n    fields: {Score: score}\n")
 	w.wh.fill(3)

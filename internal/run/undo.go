@@ -42,6 +42,7 @@ type undoing struct {
 	force  bool
 	fields []string
 	byName map[string]int
+	refers map[string]reference // by field
 	result *UndoResult
 }
 
@@ -171,20 +172,13 @@ func (u *undoing) run(ctx context.Context) error {
 
 // shape is made of the fields the run wrote, with the kinds the object declares.
 func (u *undoing) shape() deliver.Shape {
-	kind := func(name string) row.Kind {
-		for _, f := range u.dest.object.Fields {
-			if f.Name == name {
-				return f.Kind
-			}
-		}
-		return row.Absent
-	}
-	s := deliver.Shape{Fields: u.fields, MatchFields: u.meta.MatchFields, CreateOnly: make([]bool, len(u.fields)), Lookups: make([]*project.Lookup, len(u.fields))}
+	s := deliver.Shape{Fields: u.fields, MatchFields: u.meta.MatchFields, CreateOnly: make([]bool, len(u.fields)), LookupInputs: u.inputs}
 	for _, f := range u.fields {
-		s.Kinds = append(s.Kinds, kind(f))
+		s.Kinds = append(s.Kinds, kindIn(u.dest.object, f))
+		s.Lookups = append(s.Lookups, u.refers[f].Lookup)
 	}
 	for i, f := range s.MatchFields {
-		k := kind(f)
+		k := kindIn(u.dest.object, f)
 		if k == row.Absent && i < len(u.meta.KeyKinds) {
 			k = u.meta.KeyKinds[i]
 		}
@@ -206,6 +200,9 @@ func (u *undoing) plan(ctx context.Context, allow plan.Allow) error {
 		if u.dest.object.FreeField || slices.ContainsFunc(u.dest.object.Fields, func(o connector.Field) bool { return o.Name == f }) {
 			u.name([]string{f})
 		}
+	}
+	if err := u.references(ctx); err != nil {
+		return err
 	}
 	u.result = &UndoResult{Of: u.of, SkippedBy: map[string]int64{}}
 	u.planner = plan.New(plan.Definition{
@@ -333,6 +330,9 @@ func (u *undoing) inverse(h ledger.History, now *ledger.Entry, later bool) (*pla
 		if dirty || !u.dest.object.Ops[it.Op].Partial {
 			u.complete(values, now)
 		}
+	}
+	if why := u.unresolvable(values); why != "" {
+		return nil, why
 	}
 	return it, ""
 }

@@ -283,3 +283,43 @@ func Test_undo_of_a_moved_record_gives_it_its_former_identity(t *testing.T) {
 	w.ok() // an explicit run says what the model says
 	w.wantWrites("update u1@example.com Score=1 Email=Moved@example.com")
 }
+
+// referring is a sync whose field First refers to another record, named by the model's tier.
+const referring = "    mode: upsert\n    match: {Id: id}\n    fields: {Score: score, First: {lookup: {object: Account, by: {Id: tier}}}}\n"
+
+func Test_undo_restores_a_reference_by_looking_it_up_again(t *testing.T) {
+	w := newWorld(t, referring)
+	w.wh.set(1, "a", "", 1)
+	w.wh.set(7, "c", "", 7)
+	w.ok()
+	w.wh.set(2, "b", "1", 2)
+	w.ok()
+	w.wh.set(2, "b", "7", 2)
+	second := w.ok()
+	w.crm.took()
+	w.undone(second, false, map[string]int64{})
+	w.wantWrites("update 2 First=id-1")
+	w.ok() // the model still says the other thing
+	w.wantWrites("upsert 2 First=id-7")
+}
+
+func Test_undo_lists_references_that_are_no_longer_looked_up_that_way(t *testing.T) {
+	for name, edited := range map[string]string{
+		"by another field": "    mode: upsert\n    match: {Id: id}\n    fields: {Score: score, First: {lookup: {object: Account, by: {Email: tier}}}}\n",
+		"not at all":       "    mode: upsert\n    match: {Id: id}\n    fields: {Score: score, First: tier}\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, referring)
+			w.wh.set(1, "a", "", 1)
+			w.ok()
+			w.wh.set(2, "b", "1", 2)
+			w.ok()
+			w.wh.set(2, "b", "2", 2)
+			second := w.ok()
+			w.crm.took()
+			w.define(edited)
+			w.undone(second, false, map[string]int64{"the field First is no longer looked up as it was": 1})
+			w.wantWrites()
+		})
+	}
+}
