@@ -159,28 +159,38 @@ func (x *execution) lifts(ctx context.Context, d *plan.Definition) (plan.Allow, 
 	if len(x.o.Allow) == 0 {
 		return nil, nil
 	}
-	runs, err := x.e.Store.Runs(ctx, x.sync.Name, 2)
-	if err != nil {
-		return nil, err
+	r, err := x.judgedBefore(ctx)
+	if err != nil || r == nil || r.Status != Held || r.Error == nil || r.Error.Code != fault.GuardHeld {
+		return x.o.Allow, err
 	}
-	for _, r := range runs {
-		if r.ID == x.rec.ID {
-			continue
+	if r.Definition != x.e.Project.DefinitionHash(x.sync.Name) {
+		x.rec.Warnings = append(x.rec.Warnings, "the definitions changed since run "+r.ID+" was held, so --allow lifts nothing: look at the plan again")
+		return nil, nil
+	}
+	d.Ceilings = map[string]int64{}
+	for _, g := range r.Guards {
+		if g.Held {
+			d.Ceilings[g.Guard] = g.Count
 		}
-		if r.Status != Held || r.Error == nil || r.Error.Code != fault.GuardHeld {
-			break
-		}
-		if r.Definition != d.Hash {
-			x.rec.Warnings = append(x.rec.Warnings, "the definitions changed since run "+r.ID+" was held, so --allow lifts nothing: look at the plan again")
-			return nil, nil
-		}
-		d.Ceilings = map[string]int64{}
-		for _, g := range r.Guards {
-			if g.Held {
-				d.Ceilings[g.Guard] = g.Count
-			}
-		}
-		break
 	}
 	return x.o.Allow, nil
+}
+
+// judgedBefore finds the run that was judged like this one: of the runs that came to their guards the newest, for an undo the
+// newest undo of the same run; nil when there is none.
+func (x *execution) judgedBefore(ctx context.Context) (*Record, error) {
+	for limit := 8; ; limit *= 8 {
+		runs, err := x.e.Store.Runs(ctx, x.sync.Name, limit)
+		if err != nil {
+			return nil, err
+		}
+		for i := range runs {
+			if r := &runs[i]; r.ID != x.rec.ID && r.Kind == x.rec.Kind && r.Undoes == x.rec.Undoes && len(r.Guards) > 0 {
+				return r, nil
+			}
+		}
+		if len(runs) < limit {
+			return nil, nil
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package run_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -94,6 +95,73 @@ func Test_a_lift_is_a_ceiling(t *testing.T) {
 	w.wantWrites()
 	if rec := w.run(run.RunOptions{Allow: allowRemoved}); rec.Status != run.Succeeded || rec.Counts.Delivered != 18 {
 		t.Fatalf("looked at again: %s %+v", rec.Status, rec.Counts)
+	}
+}
+
+func Test_a_lift_is_bound_to_the_run_that_was_held_whatever_ended_since(t *testing.T) {
+	held := func(t *testing.T) (w *world, first *run.Record) {
+		w = newWorld(t, "    mode: mirror\n    match: {Id: id}\n    fields: {Score: score}\n")
+		w.wh.fill(20)
+		first = w.ok()
+		for i := range int64(4) {
+			w.wh.drop(i)
+		}
+		if rec := w.run(run.RunOptions{}); rec.Status != run.Held {
+			t.Fatalf("%s %+v", rec.Status, rec.Counts)
+		}
+		return w, first
+	}
+	for name, since := range map[string]func(*world, *run.Record){
+		"an undo was held": func(w *world, first *run.Record) {
+			if rec, _ := w.undo(first, false, run.RunOptions{}); rec.Status != run.Held {
+				w.t.Fatalf("%s %+v", rec.Status, rec.Counts)
+			}
+		},
+		"a run failed before it was judged": func(w *world, _ *run.Record) {
+			w.wh.fail = errCut
+			if rec := w.run(run.RunOptions{}); rec.Status != run.Failed {
+				w.t.Fatalf("%s %+v", rec.Status, rec.Counts)
+			}
+			w.wh.fail = nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, first := held(t)
+			since(w, first)
+			if rec := w.run(run.RunOptions{Allow: allowRemoved}); rec.Status != run.Succeeded || rec.Counts.Delivered != 4 {
+				t.Errorf("what was looked at: %s %+v %v", rec.Status, rec.Counts, rec.Warnings)
+			}
+			w, first = held(t)
+			since(w, first)
+			for i := range int64(18) {
+				w.wh.drop(i)
+			}
+			if rec := w.run(run.RunOptions{Allow: allowRemoved}); rec.Status != run.Held {
+				t.Errorf("more than was looked at: %s %+v", rec.Status, rec.Counts)
+			}
+		})
+	}
+}
+
+func Test_a_lift_of_an_undo_is_bound_to_that_undo(t *testing.T) {
+	w := newWorld(t, standard)
+	w.wh.fill(20)
+	first := w.ok()
+	if rec, _ := w.undo(first, false, run.RunOptions{}); rec.Status != run.Held || rec.Counts.Withheld != 20 {
+		t.Fatalf("%s %+v", rec.Status, rec.Counts)
+	}
+	w.run(run.RunOptions{}) // of another kind
+	define := w.yml
+	w.yml = strings.Replace(define, "Score: score", "Score: score, First: email", 1)
+	w.write()
+	if rec, _ := w.undo(first, false, run.RunOptions{Allow: allowRemoved}); rec.Status != run.Held || len(rec.Warnings) == 0 {
+		t.Errorf("the definitions changed: %s %+v", rec.Status, rec.Counts)
+	}
+	w.yml = define
+	w.write()
+	w.undo(first, false, run.RunOptions{}) // somebody looks again
+	if rec, _ := w.undo(first, false, run.RunOptions{Allow: allowRemoved}); rec.Status != run.Succeeded || rec.Counts.Delivered != 20 {
+		t.Errorf("%s %+v %v", rec.Status, rec.Counts, rec.Warnings)
 	}
 }
 

@@ -144,7 +144,7 @@ func (u *undoing) run(ctx context.Context) error {
 	}
 	s := u.result.Summary
 	u.summary = s
-	u.rec.PlanHash, u.rec.Guards = s.Hash, s.Guards
+	u.rec.PlanHash, u.rec.Guards, u.rec.Definition = s.Hash, s.Guards, u.e.Project.DefinitionHash(u.sync.Name)
 	c := &u.rec.Counts
 	c.Read, c.Planned = s.Counts.Read, Planned{Add: s.Counts.Add, Change: s.Counts.Change, Remove: s.Counts.Remove}
 	for reason, n := range u.result.SkippedBy {
@@ -205,11 +205,17 @@ func (u *undoing) plan(ctx context.Context, allow plan.Allow) error {
 		return err
 	}
 	u.result = &UndoResult{Of: u.of, SkippedBy: map[string]int64{}}
-	u.planner = plan.New(plan.Definition{
+	d := plan.Definition{
 		Sync: u.sync, Object: u.dest.object, Fields: u.fields, MatchFields: u.meta.MatchFields, CreateOnly: make([]bool, len(u.fields)),
 		Hash: "undo " + u.of.ID, Meta: u.meta, Now: u.e.now(),
-	})
+	}
 	var err error
+	if u.session != nil { // not only planned
+		if allow, err = u.lifts(ctx, &d); err != nil {
+			return err
+		}
+	}
+	u.planner = plan.New(d)
 	u.result.Summary, err = u.planner.SummariseItems(u.items(ctx), allow)
 	return err
 }
