@@ -67,6 +67,7 @@ type Delivery struct {
 
 	absents        []row.Value
 	scratch        *work   // one row, for its size
+	wide           widened // of the entry looked at last
 	settledIntents []int64 // of staged loads, closed when the ledger is published
 }
 

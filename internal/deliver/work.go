@@ -122,16 +122,17 @@ func (d *Delivery) entry(it *plan.Item, key []byte) ledger.Entry {
 	if it.New != nil {
 		e.MatchID = slices.Clone(it.New.MatchID)
 	}
-	if it.Old != nil {
+	if it.Old != nil && !it.Anew() {
 		e.Created = it.Old.Created
 		for i, f := range d.Shape.Fields {
 			if j := slices.Index(it.Old.Fields, f); j >= 0 {
 				e.Values[i] = it.Old.Values[j]
 			}
 		}
-		if it.New == nil {
-			e.Fingerprint, e.Match, e.MatchID = it.Old.Fingerprint, slices.Clone(it.Old.Match), slices.Clone(it.Old.MatchID)
-		}
+		d.keep(&e, it.Old)
+	}
+	if it.Old != nil && it.New == nil {
+		e.Fingerprint, e.Match, e.MatchID = it.Old.Fingerprint, slices.Clone(it.Old.Match), slices.Clone(it.Old.MatchID)
 	}
 	switch {
 	case it.Op == connector.OpClear:
@@ -151,15 +152,58 @@ func (d *Delivery) entry(it *plan.Item, key []byte) ledger.Entry {
 	return e
 }
 
+// widened are the fields of an entry that has more than the mapping: those of the mapping, then the others with their places.
+type widened struct {
+	from, fields []string
+	others       []int
+}
+
+// keep leaves on record what was delivered to fields that are not mapped now: mapped again, they are compared with it.
+func (d *Delivery) keep(e *ledger.Entry, old *ledger.Entry) {
+	if len(old.Fields) == 0 {
+		return
+	}
+	w := &d.wide
+	if len(w.from) != len(old.Fields) || &w.from[0] != &old.Fields[0] && !slices.Equal(w.from, old.Fields) {
+		*w = widened{from: old.Fields}
+		for j, f := range old.Fields {
+			if !slices.Contains(d.Shape.Fields, f) {
+				w.others = append(w.others, j)
+			}
+		}
+		if len(w.others) > 0 {
+			w.fields = slices.Clone(d.Shape.Fields)
+			for _, j := range w.others {
+				w.fields = append(w.fields, old.Fields[j])
+			}
+		}
+	}
+	if len(w.others) == 0 {
+		return
+	}
+	e.Fields = w.fields
+	for _, j := range w.others {
+		e.Values = append(e.Values, old.Values[j])
+	}
+}
+
 // history is what a run's undo needs: the values before, of the fields it writes.
 func (d *Delivery) history(it *plan.Item, key []byte) ledger.History {
-	known := it.Old != nil && it.Old.State != ledger.Missed // what was skipped was never in the tool
+	known := it.Old != nil && it.Old.State != ledger.Missed && !it.Anew() // what was skipped was never in the tool
 	h := ledger.History{Run: d.RunID, At: time.Now(), Op: it.Op, Key: key, Known: known}
-	if it.Old != nil {
+	if known {
 		h.PrevState, h.PrevMatch, h.PrevRemoteID = it.Old.State, slices.Clone(it.Old.Match), it.Old.RemoteID
 	}
 	if d.complete(it) {
 		h.Fields, h.Old, h.New = d.Shape.Fields, d.nothing(), slices.Clone(it.Values)
+		return h
+	}
+	if it.Op == connector.OpDelete || it.Op == connector.OpDrop { // of everything the record had
+		for j := 0; known && j < len(it.Old.Fields); j++ {
+			if v := it.Old.Values[j]; !v.IsAbsent() {
+				h.Fields, h.Old, h.New = append(h.Fields, it.Old.Fields[j]), append(h.Old, v), append(h.New, row.Value{})
+			}
+		}
 		return h
 	}
 	for i, f := range d.Shape.Fields {
@@ -169,19 +213,10 @@ func (d *Delivery) history(it *plan.Item, key []byte) ledger.History {
 				old = it.Old.Values[j]
 			}
 		}
-		removed := it.Op == connector.OpDelete || it.Op == connector.OpDrop
-		if !removed && (i >= len(it.Values) || it.Values[i].IsAbsent() || known && it.Values[i].Equal(old)) {
+		if i >= len(it.Values) || it.Values[i].IsAbsent() || known && it.Values[i].Equal(old) {
 			continue
 		}
-		if removed && old.IsAbsent() {
-			continue
-		}
-		h.Fields, h.Old = append(h.Fields, f), append(h.Old, old)
-		if removed {
-			h.New = append(h.New, row.Value{})
-		} else {
-			h.New = append(h.New, it.Values[i])
-		}
+		h.Fields, h.Old, h.New = append(h.Fields, f), append(h.Old, old), append(h.New, it.Values[i])
 	}
 	return h
 }

@@ -58,6 +58,12 @@ type Item struct {
 	Withheld    string // guard that holds this item back; "" = none
 }
 
+// Anew reports that the record written is not the one Old stands for: the key's identity changed and its record was not moved, or
+// the tool did not have it when it was last written. What was delivered before says nothing about it.
+func (it *Item) Anew() bool {
+	return it.Old != nil && it.New != nil && it.Move == nil && (it.Old.State == ledger.Missed || moved(it.New, it.Old))
+}
+
 // Dirty is a key whose last request has an open or unknown outcome.
 type Dirty struct {
 	Key      []byte

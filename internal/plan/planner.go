@@ -164,7 +164,7 @@ func (p *Planner) classifyUpsert(c ledger.Change, dirty Dirty) {
 	}
 	p.item.RemoteID = c.Old.RemoteID
 	full := p.d.Full || p.item.Dirty || c.Old.State == ledger.Cleared || c.Old.State == ledger.Missed
-	if moved(c) {
+	if moved(c.New, c.Old) {
 		p.classifyMove(c, op)
 		return
 	}
@@ -207,11 +207,11 @@ func (p *Planner) dropUndelivered(c ledger.Change) (differs bool) {
 }
 
 // moved reports whether the record's identity changed, as the tool compares identities.
-func moved(c ledger.Change) bool {
-	if c.New.MatchID != nil && c.Old.MatchID != nil {
-		return !bytes.Equal(c.New.MatchID, c.Old.MatchID)
+func moved(rec *ledger.Record, old *ledger.Entry) bool {
+	if rec.MatchID != nil && old.MatchID != nil {
+		return !bytes.Equal(rec.MatchID, old.MatchID)
 	}
-	return len(c.Old.Match) > 0 && !sameValues(c.Old.Match, c.New.Match)
+	return len(old.Match) > 0 && !sameValues(old.Match, rec.Match)
 }
 
 // classifyMove plans a record whose identity changed: moved where the tool can, else as on_match_change says.

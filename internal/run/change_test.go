@@ -42,6 +42,45 @@ func Test_a_changed_mapping_sends_only_what_differs(t *testing.T) {
 	w.wantWrites("upsert 1 First=b")
 }
 
+func Test_a_field_that_is_mapped_again_is_compared_with_what_was_delivered(t *testing.T) {
+	const both, one = "    mode: mirror\n    guards: {max_removed: 100%}\n    match: {Id: id}\n    fields: {Score: score, Tier: tier}\n",
+		"    mode: mirror\n    guards: {max_removed: 100%}\n    match: {Id: id}\n    fields: {Score: score}\n"
+	w := newWorld(t, both)
+	w.wh.fill(3)
+	w.ok()
+	w.define(one)
+	w.ok() // 2 stays as it is
+	w.wh.set(0, "a", "hot", 50)
+	w.wh.set(1, "b", "watch", 51)
+	second := w.ok()
+	w.crm.took()
+	w.undone(second, false, map[string]int64{})
+	w.wantWrites("update 0 Score=0", "update 1 Score=1")
+	w.ok()
+	w.crm.took()
+	w.define(both)
+	w.ok()
+	w.wantWrites("upsert 0 Tier=hot")
+	w.define(one)
+	w.wh.drop(1)
+	third := w.ok()
+	w.crm.took()
+	w.undone(third, false, map[string]int64{})
+	w.wantWrites("upsert 1 Score=51 Tier=watch") // what it deleted is created with all it had
+}
+
+func Test_nothing_that_another_record_held_is_taken_for_delivered(t *testing.T) {
+	w := newWorld(t, "    mode: upsert\n    on_match_change: create\n    match: {Email: email}\n    fields: {Score: score, Tier: {column: tier, null: skip}}\n")
+	w.wh.set(1, "a", "hot", 1)
+	w.ok()
+	w.wh.set(1, "b", "", 1) // a new record, without a tier
+	w.ok()
+	w.crm.took()
+	w.wh.set(1, "b", "hot", 1)
+	w.ok()
+	w.wantWrites("upsert b Tier=hot")
+}
+
 func Test_values_are_sent_to_the_field_they_are_now_mapped_to(t *testing.T) {
 	w := newWorld(t, "    mode: upsert\n    match: {Id: id}\n    fields: {Tier: tier}\n")
 	w.wh.fill(2)

@@ -196,8 +196,8 @@ func (u *undoing) plan(ctx context.Context, allow plan.Allow) error {
 		}
 		u.name(h.Fields)
 	}
-	for _, f := range u.meta.Fields { // so that the ledger keeps what it knows of the others, and full records can be sent
-		if u.dest.object.FreeField || slices.ContainsFunc(u.dest.object.Fields, func(o connector.Field) bool { return o.Name == f }) {
+	for _, f := range u.meta.Fields { // so that full records can be sent
+		if u.has(f) {
 			u.name([]string{f})
 		}
 	}
@@ -218,6 +218,11 @@ func (u *undoing) plan(ctx context.Context, allow plan.Allow) error {
 	u.planner = plan.New(d)
 	u.result.Summary, err = u.planner.SummariseItems(u.items(ctx), allow)
 	return err
+}
+
+// has reports whether the object has a field now: one that is no longer mapped may be gone.
+func (u *undoing) has(field string) bool {
+	return u.dest.object.FreeField || slices.ContainsFunc(u.dest.object.Fields, func(o connector.Field) bool { return o.Name == field })
 }
 
 func (u *undoing) name(fields []string) {
@@ -307,7 +312,7 @@ func (u *undoing) inverse(h ledger.History, now *ledger.Entry, later bool) (*pla
 	values := make([]row.Value, len(u.fields))
 	restored := false
 	for i, f := range h.Fields {
-		if h.Old[i].IsAbsent() {
+		if h.Old[i].IsAbsent() || gone && !u.has(f) {
 			continue
 		}
 		values[u.byName[f]], restored = h.Old[i], true
@@ -343,12 +348,12 @@ func (u *undoing) inverse(h ledger.History, now *ledger.Entry, later bool) (*pla
 	return it, ""
 }
 
-// complete fills a record up with what was delivered last, but for fields that are written only once: where the tool takes whole
-// records only, and where an open request may have changed more than is restored.
+// complete fills a record up with what was delivered last to the fields that are mapped, but for those written only once: where
+// the tool takes whole records only, and where an open request may have changed more than is restored.
 func (u *undoing) complete(values []row.Value, now *ledger.Entry) {
 	for i, f := range now.Fields {
-		once := slices.ContainsFunc(u.sync.Fields, func(m project.Field) bool { return m.Field == f && m.CreateOnly })
-		if at, ok := u.byName[f]; ok && values[at].IsAbsent() && !once {
+		written := slices.ContainsFunc(u.sync.Fields, func(m project.Field) bool { return m.Field == f && !m.CreateOnly })
+		if at, ok := u.byName[f]; ok && values[at].IsAbsent() && written {
 			values[at] = now.Values[i]
 		}
 	}
