@@ -141,7 +141,7 @@ func (p *Planner) classifyOnce(c ledger.Change) {
 	case c.Old != nil:
 		p.item.Action = Unchanged
 		p.item.New = nil // the ledger keeps what was written
-	case p.baseline:
+	case p.baseline && !p.item.Dirty:
 		p.item.Action = Adopt
 	default:
 		op := connector.OpInsert
@@ -155,7 +155,7 @@ func (p *Planner) classifyOnce(c ledger.Change) {
 func (p *Planner) classifyUpsert(c ledger.Change, dirty Dirty) {
 	op := p.writeOp()
 	if c.Old == nil {
-		if p.baseline {
+		if p.baseline && !p.item.Dirty { // an open request may have left another value than the source has now
 			p.item.Action = Adopt
 			return
 		}

@@ -3,7 +3,9 @@ package run_test
 import (
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/upwelldata/upwell/internal/connector"
 	"github.com/upwelldata/upwell/internal/fault"
 	"github.com/upwelldata/upwell/internal/run"
 )
@@ -18,6 +20,25 @@ func Test_first_run_baseline_sends_nothing(t *testing.T) {
 	w.wh.set(5, "a", "", 500)
 	w.ok()
 	w.wantWrites("upsert 5 Score=500")
+}
+
+func Test_a_baseline_sends_records_whose_request_was_not_answered(t *testing.T) {
+	for name, c := range map[string]struct{ mode, sent string }{
+		"upsert": {"mode: upsert", "upsert 4 Score=4 Tier=watch"},
+		"insert": {"mode: insert", "insert 4 Score=4 Tier=watch"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, "    "+c.mode+"\n    first_run: baseline\n    match: {Id: id}\n    fields: {Score: score, Tier: tier}\n")
+			w.wh.fill(30)
+			w.crashed(connector.OpUpsert, 4, time.Now())
+			if got := w.ok().Counts; got.Unchanged != 29 || got.Delivered != 1 {
+				t.Errorf("%+v", got)
+			}
+			w.wantWrites(c.sent)
+			w.ok()
+			w.wantWrites()
+		})
+	}
 }
 
 func Test_a_changed_mapping_sends_only_what_differs(t *testing.T) {
