@@ -221,7 +221,7 @@ func (d *Delivery) settleMarked(ctx context.Context, w *work, out *connector.Out
 	var refusals []Refusal
 	var resolved [][]byte
 	counts := map[connector.Status]int64{}
-	var unconfirmed int64
+	var unconfirmed, accepted int64
 	codes := map[fault.Code]int64{}
 	for i := range w.batch.Len() {
 		r := out.Result(i)
@@ -232,7 +232,8 @@ func (d *Delivery) settleMarked(ctx context.Context, w *work, out *connector.Out
 				continue
 			}
 			ack, _ := w.result(i, r)
-			acks = append(acks, ack)
+			acks = append(append(acks, ack), d.recordBeside(&w.rows[i], r)...)
+			accepted++
 			counts[r.Status]++
 			if r.Unconfirmed {
 				unconfirmed++
@@ -262,7 +263,7 @@ func (d *Delivery) settleMarked(ctx context.Context, w *work, out *connector.Out
 		}
 	}
 	if err := d.Ledger.Ack(ctx, acks, true); err != nil {
-		rest.unknown = append(rest.unknown, all(len(acks))...) // delivered, but nobody will know: counted unknown
+		rest.unknown = append(rest.unknown, all(int(accepted))...) // delivered, but nobody will know: counted unknown
 		return rest, err
 	}
 	if len(refusals) > 0 {
@@ -280,7 +281,7 @@ func (d *Delivery) settleMarked(ctx context.Context, w *work, out *connector.Out
 	d.Tally.Rejected.Add(counts[connector.Rejected])
 	d.Tally.Unknown.Add(counts[connector.Unknown])
 	d.Tally.Unconfirmed.Add(unconfirmed)
-	return rest, d.watch(int64(len(acks)), codes)
+	return rest, d.watch(accepted, codes)
 }
 
 func excerpt(out *connector.Outcomes) string {

@@ -66,16 +66,21 @@ type Delivery struct {
 	progress time.Time
 
 	absents        []row.Value
-	scratch        *work   // one row, for its size
-	wide           widened // of the entry looked at last
-	settledIntents []int64 // of staged loads, closed when the ledger is published
+	scratch        *work           // one row, for its size
+	wide           widened         // of the entry looked at last
+	noted          map[string]bool // records noted before anything was sent, by their keys
+	left           map[string]bool // records left behind whose keys were delivered elsewhere, by their keys
+	settledIntents []int64         // of staged loads, closed when the ledger is published
 }
 
 func lookupSet(l *project.Lookup) bool { return l != nil }
 
 // New prepares a delivery.
 func New(o Options) *Delivery {
-	d := &Delivery{Options: o, stopped: make(chan struct{}), refused: map[fault.Code]int64{}, progress: time.Now(), cache: newLookupCache(100_000)}
+	d := &Delivery{
+		Options: o, stopped: make(chan struct{}), refused: map[fault.Code]int64{}, progress: time.Now(), cache: newLookupCache(100_000),
+		noted: map[string]bool{}, left: map[string]bool{},
+	}
 	d.circuit = newCircuit(func(ctx context.Context) error {
 		_, err := o.Dest.Check(ctx)
 		return err
@@ -88,8 +93,10 @@ func New(o Options) *Delivery {
 // finish. The error is what ended the run early; what was settled before it stays settled.
 func (d *Delivery) Run(ctx context.Context) error {
 	stager, _ := d.Dest.(connector.Stager)
-	if err := d.vacate(ctx); err != nil {
-		d.fail(err)
+	for _, prepare := range []func(context.Context) error{d.findMoved, d.vacate} {
+		if err := prepare(ctx); err != nil {
+			d.fail(err)
+		}
 	}
 	for _, phase := range []phase{phaseSend, phaseDirty, phaseRemove} {
 		if d.lacks(phase) {
@@ -97,6 +104,11 @@ func (d *Delivery) Run(ctx context.Context) error {
 		}
 		if d.mayBeOpen(phase) {
 			if err := d.awaitOldRequests(ctx); err != nil {
+				d.fail(err)
+			}
+		}
+		if phase == phaseRemove {
+			if err := d.spare(ctx); err != nil {
 				d.fail(err)
 			}
 		}
@@ -302,6 +314,9 @@ func (d *Delivery) cut(ctx context.Context, ph phase, which func(*plan.Item) boo
 		}
 		if d.Withheld(it) != "" {
 			d.Tally.Withheld.Add(1)
+			continue
+		}
+		if d.spared(it) {
 			continue
 		}
 		if over() {

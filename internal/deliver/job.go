@@ -164,6 +164,7 @@ type savedRow struct {
 	Meta          row.Meta
 	Match, Values []row.Value
 	Ack           ledger.Ack
+	Beside        []ledger.Ack
 	Fingerprint   uint64
 	Dirty         bool
 }
@@ -179,7 +180,7 @@ func encodeWork(w *work) ([]byte, error) {
 	s := savedWork{Move: w.kind.move, Match: w.target.Match, Fields: w.target.Fields}
 	for i, p := range w.rows {
 		s.Rows = append(s.Rows, savedRow{
-			Meta: *w.batch.Meta(i), Match: w.batch.Match(i), Values: w.batch.Values(i), Ack: p.ack, Fingerprint: p.fingerprint, Dirty: p.dirty,
+			Meta: *w.batch.Meta(i), Match: w.batch.Match(i), Values: w.batch.Values(i), Ack: p.ack, Beside: p.beside, Fingerprint: p.fingerprint, Dirty: p.dirty,
 		})
 	}
 	var b bytes.Buffer
@@ -200,7 +201,7 @@ func (d *Delivery) decodeWork(j SavedJob) (*work, error) {
 	for _, r := range s.Rows {
 		w.batch.Add(r.Meta, r.Match, r.Values)
 		r.Ack.Entry.Run = d.RunID
-		w.rows = append(w.rows, pending{ack: r.Ack, fingerprint: r.Fingerprint, dirty: r.Dirty})
+		w.rows = append(w.rows, pending{ack: r.Ack, beside: r.Beside, fingerprint: r.Fingerprint, dirty: r.Dirty})
 	}
 	return w, nil
 }

@@ -177,15 +177,16 @@ func (d *Delivery) unknown(ctx context.Context, w *work, rows []int, f *fault.Er
 	left, found := d.findLanded(ctx, w, rows)
 	var acks []ledger.Ack
 	for i, g := range found {
-		ack, _ := w.result(i, connector.Result{Status: connector.Delivered, RemoteID: g.RemoteID})
-		acks = append(acks, ack)
+		r := connector.Result{Status: connector.Delivered, RemoteID: g.RemoteID}
+		ack, _ := w.result(i, r)
+		acks = append(append(acks, ack), d.recordBeside(&w.rows[i], r)...)
 	}
 	if err := d.Ledger.Ack(ctx, acks, true); err != nil {
 		d.fail(err)
 		d.Tally.Unknown.Add(int64(len(rows)))
 		return true
 	}
-	d.Tally.Delivered.Add(int64(len(acks)))
+	d.Tally.Delivered.Add(int64(len(found)))
 	var refs []Refusal
 	for _, i := range left {
 		_, ref := w.result(i, connector.Result{Status: connector.Unknown, Code: fault.DestUnknownOutcome, Message: f.Message})

@@ -48,36 +48,6 @@ func (d *Delivery) settleUnsent(ctx context.Context) error {
 	return flush(1)
 }
 
-// vacate notes durably, before anything is sent, which keys lose their record to another key. Unless such a key is delivered
-// anew, what its entry says is no longer so, and a row that goes back to it must not be taken for unchanged.
-func (d *Delivery) vacate(ctx context.Context) error {
-	if d.Facts != nil && d.Facts.Vacate == 0 {
-		return nil
-	}
-	var acks []ledger.Ack
-	for it, err := range d.Items(ctx) {
-		if err != nil {
-			return err
-		}
-		if !it.Vacates {
-			continue
-		}
-		e := copyEntry(it.Old)
-		e.State, e.Fingerprint = ledger.Missed, 0
-		acks = append(acks, ledger.Ack{Entry: e})
-		if len(acks) == ackChunk {
-			if err := d.Ledger.Ack(ctx, acks, true); err != nil {
-				return err
-			}
-			acks = acks[:0]
-		}
-	}
-	if len(acks) == 0 {
-		return nil
-	}
-	return d.Ledger.Ack(ctx, acks, true)
-}
-
 func (d *Delivery) unsent(it *plan.Item) (ledger.Ack, bool) {
 	switch it.Action {
 	case plan.Leave:
@@ -85,7 +55,7 @@ func (d *Delivery) unsent(it *plan.Item) (ledger.Ack, bool) {
 		e.State = ledger.Left
 		return ledger.Ack{Entry: e}, true
 	case plan.Forget:
-		return ledger.Ack{Entry: ledger.Entry{Key: slices.Clone(it.Key)}, Delete: true}, it.Old != nil
+		return ledger.Ack{Entry: ledger.Entry{Key: slices.Clone(it.Key)}, Delete: true}, it.Old != nil && !d.noted[string(it.Key)]
 	case plan.Unchanged:
 		if it.New == nil || it.Old == nil || it.Old.Fingerprint == it.New.Fingerprint && it.Old.State != ledger.Left {
 			return ledger.Ack{}, false
@@ -107,7 +77,7 @@ func (d *Delivery) unsent(it *plan.Item) (ledger.Ack, bool) {
 			e.Fingerprint = fingerprint
 		}
 		return ledger.Ack{Entry: e}, true
-	case plan.None, plan.Add, plan.Change, plan.Remove, plan.Waiting, plan.Invalid:
+	case plan.None, plan.Add, plan.Change, plan.Remove, plan.Waiting, plan.Invalid, plan.Note:
 	}
 	return ledger.Ack{}, false
 }

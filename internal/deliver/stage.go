@@ -102,7 +102,7 @@ func (d *Delivery) stagedItems(ctx context.Context, ph phase, k batchKind, arriv
 				d.fail(err)
 				return
 			}
-			if !it.Action.Sent() || phaseOf(it) != ph || kindOf(it) != k || d.Withheld(it) != "" {
+			if !it.Action.Sent() || phaseOf(it) != ph || kindOf(it) != k || d.Withheld(it) != "" || d.spared(it) {
 				continue
 			}
 			ord := n
@@ -328,7 +328,7 @@ func (d *Delivery) settleStaged(ctx context.Context, ph phase, k batchKind, arri
 		switch r.Status {
 		case connector.Delivered, connector.Skipped:
 			p := d.remember(it, slices.Clone(it.Key))
-			rec.acks = append(rec.acks, p.accepted(k.op, r))
+			rec.acks = append(append(rec.acks, p.accepted(k.op, r)), d.recordBeside(&p, r)...)
 			if it.Dirty || it.Refused {
 				rec.resolved = append(rec.resolved, slices.Clone(it.Key))
 			}

@@ -34,7 +34,8 @@ func (k batchKind) String() string {
 
 // pending is what is remembered of a row until its outcome is known.
 type pending struct {
-	ack         ledger.Ack // as it is recorded when delivered
+	ack         ledger.Ack   // as it is recorded when delivered
+	beside      []ledger.Ack // what is recorded with it: of records left behind and taken over
 	fingerprint uint64
 	dirty       bool // has an open refusal or outcome to close
 	mayCreate   bool
@@ -97,6 +98,7 @@ func (d *Delivery) remember(it *plan.Item, key []byte) pending {
 	p.ack = ledger.Ack{Op: it.Op, Delete: it.Op == connector.OpDelete || it.Op == connector.OpDrop}
 	p.ack.Entry = d.entry(it, key)
 	p.ack.Before = []ledger.History{d.history(it, key)}
+	p.beside = d.besides(it, key)
 	return p
 }
 
@@ -132,7 +134,7 @@ func (d *Delivery) entry(it *plan.Item, key []byte) ledger.Entry {
 		d.keep(&e, it.Old)
 	}
 	if it.Old != nil && it.New == nil {
-		e.Fingerprint, e.Match, e.MatchID = it.Old.Fingerprint, slices.Clone(it.Old.Match), slices.Clone(it.Old.MatchID)
+		e.Fingerprint, e.Match, e.MatchID = it.Old.Fingerprint, slices.Clone(it.Match), slices.Clone(it.Old.MatchID)
 	}
 	switch {
 	case it.Op == connector.OpClear:
@@ -193,6 +195,9 @@ func (d *Delivery) history(it *plan.Item, key []byte) ledger.History {
 	h := ledger.History{Run: d.RunID, At: time.Now(), Op: it.Op, Key: key, Known: known}
 	if known {
 		h.PrevState, h.PrevMatch, h.PrevRemoteID = it.Old.State, slices.Clone(it.Old.Match), it.Old.RemoteID
+	}
+	if known && it.New == nil {
+		h.PrevMatch = slices.Clone(it.Match)
 	}
 	if d.complete(it) {
 		h.Fields, h.Old, h.New = d.Shape.Fields, d.nothing(), slices.Clone(it.Values)

@@ -66,8 +66,10 @@ type Change struct {
 	Old  *Entry  // nil: the ledger does not know the key
 	// Claimed: New is nil and another key of this read claims the same match, so nothing may be removed.
 	Claimed bool
-	// OldClaimed: another key of this read claims the match the entry was delivered with, or the one an open request was for.
+	// OldClaimed: another key of this read claims the match the entry was delivered with.
 	OldClaimed bool
+	// OpenClaimed: another key of this read claims the match an open request was for (CompareOptions.DirtyMatch).
+	OpenClaimed bool
 	// Taken: New's match is that of another key's entry, or of another key's open request (CompareOptions.DirtyMatch).
 	Taken bool
 }

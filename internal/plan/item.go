@@ -26,11 +26,12 @@ const (
 	Leave                   // the row left the model and stays in the tool; the ledger marks it
 	Forget                  // the row left and nothing may or need be removed; the ledger drops it
 	Adopt                   // recorded as delivered without sending: baseline, or on_mapping_change: ignore
+	Note                    // a record without a key of the model, recorded before anything is sent
 )
 
 // String gives the action as shown to people and in JSON.
 func (a Action) String() string {
-	return [...]string{"none", "add", "change", "remove", "unchanged", "waiting", "invalid", "leave", "forget", "adopt"}[a]
+	return [...]string{"none", "add", "change", "remove", "unchanged", "waiting", "invalid", "leave", "forget", "adopt", "note"}[a]
 }
 
 // Sent reports whether the action leads to a request.
@@ -68,6 +69,7 @@ func (it *Item) Anew() bool {
 type Dirty struct {
 	Key      []byte
 	Match    []row.Value // the record the request addressed
+	MatchID  []byte      // of Move, else of Match, normalised; nil when the match is the key
 	Move     []row.Value // the identity it gave that record, nil = none
 	RemoteID string
 	Run      string // run of the open request

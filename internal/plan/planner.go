@@ -45,6 +45,7 @@ type Planner struct {
 	shape     []string // the ledger entry shape positions was computed for
 	values    []row.Value
 	item      Item
+	more      []*Item
 }
 
 // New makes a planner.
@@ -67,8 +68,15 @@ func (p *Planner) Walk(ctx context.Context, delta ledger.Delta) iter.Seq2[*Item,
 				yield(nil, err)
 				return
 			}
-			if !yield(p.Classify(c), nil) {
+			it := p.Classify(c)
+			beside := p.beside(c, it)
+			if !yield(it, nil) {
 				return
+			}
+			for _, it := range beside {
+				if !yield(it, nil) {
+					return
+				}
 			}
 		}
 	}
@@ -165,10 +173,10 @@ func (p *Planner) classifyUpsert(c ledger.Change, dirty Dirty) {
 	p.item.RemoteID = c.Old.RemoteID
 	full := p.d.Full || p.item.Dirty || c.Old.State == ledger.Cleared || c.Old.State == ledger.Missed
 	if moved(c.New, c.Old) {
-		p.classifyMove(c, op)
+		p.classifyMove(c, op, dirty)
 		return
 	}
-	if dirty.Move != nil && p.movable(c) && !sameValues(dirty.Move, c.New.Match) {
+	if dirty.Move != nil && p.movable(c, dirty) && !sameValues(dirty.Move, c.New.Match) {
 		p.changed(c, true) // an open request may have given the record another identity: it is taken back
 		p.send(Change, connector.OpUpdate, dirty.Move, p.values, false)
 		p.item.Move = c.New.Match
@@ -215,9 +223,9 @@ func moved(rec *ledger.Record, old *ledger.Entry) bool {
 }
 
 // classifyMove plans a record whose identity changed: moved where the tool can, else as on_match_change says.
-func (p *Planner) classifyMove(c ledger.Change, op connector.Op) {
+func (p *Planner) classifyMove(c ledger.Change, op connector.Op, dirty Dirty) {
 	switch {
-	case p.movable(c) && c.Old.State != ledger.Missed:
+	case p.movable(c, dirty) && c.Old.State != ledger.Missed:
 		p.changed(c, true)
 		p.send(Change, connector.OpUpdate, c.Old.Match, p.values, false)
 		p.item.Move = c.New.Match
@@ -235,9 +243,11 @@ func (p *Planner) classifyMove(c ledger.Change, op connector.Op) {
 }
 
 // movable: the record may be given another identity. Where keys of one read change places, the order of their requests would
-// decide which record survives; there every record is written where it belongs, in full.
-func (p *Planner) movable(c ledger.Change) bool {
-	return p.d.Object.CanMove && !c.OldClaimed && !c.Taken
+// decide which record survives; there every record is written where it belongs, in full. So is one that an open request may have
+// written there already.
+func (p *Planner) movable(c ledger.Change, dirty Dirty) bool {
+	written := p.item.Dirty && dirty.Move == nil && dirty.MatchID != nil && bytes.Equal(dirty.MatchID, c.New.MatchID)
+	return p.d.Object.CanMove && !c.OldClaimed && !c.OpenClaimed && !c.Taken && !written
 }
 
 func (p *Planner) withCreateOnly(c ledger.Change) []row.Value {
@@ -334,21 +344,8 @@ func (p *Planner) classifyGone(c ledger.Change, dirty Dirty) {
 		p.item.Action = Forget
 	default:
 		p.item.RemoteID = remote
-		op := connector.OpDelete
-		p.values = p.values[:0]
-		for i := range p.d.Fields {
-			v := row.Value{}
-			if removed == connector.RemovedClear && !p.d.CreateOnly[i] {
-				v = row.NullValue()
-			}
-			p.values = append(p.values, v)
-		}
-		if removed == connector.RemovedClear {
-			op = connector.OpClear
-		}
-		if p.d.Object.Kind == connector.KindList {
-			op = connector.OpDrop
-		}
+		var op connector.Op
+		op, p.values = p.removal(p.values[:0])
 		p.send(Remove, op, match, p.values, false)
 	}
 }

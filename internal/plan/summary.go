@@ -87,7 +87,9 @@ type Facts struct {
 	Parts  map[Part]int64
 	Unsent int64
 	Others int64
-	Vacate int64 // records that another key takes over
+	Vacate int64 // records that another key takes over, and those noted
+	Left   int64 // records left behind that are removed when their keys were delivered elsewhere
+	Moved  int64 // records that are removed where an open request may have moved them
 	Held   bool  // a guard holds something back
 }
 
@@ -169,8 +171,15 @@ func (p *Planner) gather(s *Summary, items iter.Seq2[*Item, error], each func(*I
 
 func (s *Summary) count(it *Item) {
 	c := &s.Counts
-	if it.Vacates {
+	if it.Vacates || it.Action == Note {
 		s.Facts.Vacate++
+	}
+	if it.AwaitsOwner() {
+		s.Facts.Left++
+		s.Creates--
+	}
+	if it.MayHaveMoved() {
+		s.Facts.Moved++
 	}
 	switch it.Action {
 	case Add:
@@ -190,7 +199,7 @@ func (s *Summary) count(it *Item) {
 			c.Invalid++
 			s.InvalidBy[it.Invalid.Code]++
 		}
-	case None, Leave, Forget:
+	case None, Leave, Forget, Note:
 	}
 	if !it.Action.Sent() {
 		s.Facts.Unsent++
@@ -218,7 +227,7 @@ func (s *Summary) count(it *Item) {
 	if it.Dirty {
 		s.DirtyRows++
 	}
-	if it.Action == Change && it.Old != nil && it.Move == nil && !sameValues(it.Old.Match, it.Match) && len(it.Old.Match) > 0 {
+	if it.Action == Change && it.Anew() && it.Old.State != ledger.Missed && !it.Vacates {
 		s.Creates++
 	}
 }

@@ -290,7 +290,7 @@ func (p *prepared) stateOf(key []byte, rec *ledger.Record, out *Explanation) str
 		return "rejected"
 	case plan.Forget:
 		return "absent"
-	case plan.None, plan.Unchanged, plan.Leave, plan.Adopt:
+	case plan.None, plan.Unchanged, plan.Leave, plan.Adopt, plan.Note:
 	}
 	return "in_sync" // with a row in the model, or without where the record stays in the tool
 }

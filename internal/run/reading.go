@@ -220,7 +220,8 @@ func (p *prepared) read(ctx context.Context, full bool, stage *prestaged, tally 
 			at = d.Move
 		}
 		if id := p.mapping.MatchID(at); id != nil {
-			requested[k] = id
+			requested[k], d.MatchID = id, id
+			p.dirty[k] = d
 		}
 	}
 	cmp, err := p.comparison(ctx, ledger.CompareOptions{

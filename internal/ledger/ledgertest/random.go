@@ -176,7 +176,8 @@ func (w *world) checkDelta(got compared, lines []line, isDirty map[int]int) []ex
 			v, _ := matchOf(m)
 			claimed = claimed || sameValues(v, e.Match)
 		}
-		want = append(want, fmt.Sprintf("%d left %d claimed %v", key, e.State, claimed))
+		m := isDirty[key]
+		want = append(want, fmt.Sprintf("%d left %d claimed %v%s", key, e.State, claimed, moved(false, m != 0 && len(claims[m]) > 0, false)))
 		valid = append(valid, expected{nil, key})
 	}
 	for key, match := range isDirty {
@@ -196,7 +197,7 @@ func (w *world) checkDelta(got compared, lines []line, isDirty map[int]int) []ex
 		case c.New:
 			have = append(have, fmt.Sprintf("%d new %d old %v%s", c.Key, c.Print, c.Old, c.Moved))
 		case c.Old:
-			have = append(have, fmt.Sprintf("%d left %d claimed %v", c.Key, c.State, c.Claimed))
+			have = append(have, fmt.Sprintf("%d left %d claimed %v%s", c.Key, c.State, c.Claimed, c.Moved))
 		default:
 			have = append(have, fmt.Sprintf("%d dirty claimed %v", c.Key, c.Claimed))
 		}
@@ -219,7 +220,7 @@ func (w *world) checkDelta(got compared, lines []line, isDirty map[int]int) []ex
 
 // moves says how a valid row's record changes places with those of other keys.
 func (w *world) moves(l line, claims map[int]map[int]bool, isDirty map[int]int) string {
-	oldClaimed, taken := false, false
+	oldClaimed, openClaimed, taken := false, false, false
 	for k, e := range w.entries {
 		m := 0
 		for i := range universe {
@@ -237,9 +238,9 @@ func (w *world) moves(l line, claims map[int]map[int]bool, isDirty map[int]int) 
 	}
 	for k, m := range isDirty {
 		taken = taken || k != l.key && m != 0 && m == l.match
-		oldClaimed = oldClaimed || k == l.key && m != l.match && len(claims[m]) > 0
+		openClaimed = openClaimed || k == l.key && m != l.match && len(claims[m]) > 0
 	}
-	return moved(oldClaimed, taken)
+	return moved(oldClaimed, openClaimed, taken)
 }
 
 // act delivers some of the changes and ends the run in one of the ways a run ends.

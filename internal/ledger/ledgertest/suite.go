@@ -116,13 +116,13 @@ type told struct {
 	State    ledger.State
 	Invalid  fault.Code
 	Claimed  bool
-	Moved    string // OldClaimed and Taken
+	Moved    string // OldClaimed, OpenClaimed and Taken
 	Same     bool   // New has the fingerprint of Old
 }
 
 func tell(c ledger.Change) told {
 	out := told{Hash: c.Hash, Key: -1, NoKey: c.Key == nil, New: c.New != nil, Old: c.Old != nil, Claimed: c.Claimed}
-	out.Moved = moved(c.OldClaimed, c.Taken)
+	out.Moved = moved(c.OldClaimed, c.OpenClaimed, c.Taken)
 	if c.Key != nil {
 		out.Key = intKey(c.Key)
 	}
@@ -140,10 +140,13 @@ func tell(c ledger.Change) told {
 	return out
 }
 
-func moved(oldClaimed, taken bool) string {
+func moved(oldClaimed, openClaimed, taken bool) string {
 	out := ""
 	if oldClaimed {
 		out += " old match claimed"
+	}
+	if openClaimed {
+		out += " match of an open request claimed"
 	}
 	if taken {
 		out += " match taken"

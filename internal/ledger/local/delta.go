@@ -307,8 +307,9 @@ func (t *teller) row(w *walk, at *live, dup bool) error {
 	}
 	return t.tell(ledger.Change{
 		Hash: w.hash, Key: t.rec.Key, New: &t.rec, Old: old,
-		OldClaimed: old != nil && w.troubled(old.MatchID, gone) || w.troubled(w.d.c.opts.DirtyMatch[string(t.rec.Key)], gone),
-		Taken:      w.troubled(t.rec.MatchID, taken),
+		OldClaimed:  old != nil && w.troubled(old.MatchID, gone),
+		OpenClaimed: w.troubled(w.d.c.opts.DirtyMatch[string(t.rec.Key)], gone),
+		Taken:       w.troubled(t.rec.MatchID, taken),
 	})
 }
 
@@ -334,7 +335,9 @@ func (t *teller) gone(w *walk, at *live) error {
 	if err != nil {
 		return err
 	}
-	return t.tell(ledger.Change{Hash: w.hash, Key: old.Key, Old: old, Claimed: w.troubled(old.MatchID, gone)})
+	return t.tell(ledger.Change{
+		Hash: w.hash, Key: old.Key, Old: old, Claimed: w.troubled(old.MatchID, gone), OpenClaimed: w.troubled(w.d.c.opts.DirtyMatch[string(old.Key)], gone),
+	})
 }
 
 func (t *teller) dirty(w *walk, key []byte) error {
