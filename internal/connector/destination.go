@@ -171,7 +171,7 @@ type Operation struct {
 	JobAbove    int           // use JobWriter from this many rows on, 0 = never
 	JobRows     int           // rows per job
 	JobBytes    int           // encoded bytes per job
-	Affinity    string        // field whose equal values should share a batch (parent id against lock contention), "" = none
+	Affinity    string        // field whose equal values are never in two requests in flight, and neighbours in a job (parent id against lock contention), "" = none
 	Unconfirmed bool          // the tool accepts and never tells the verdict
 }
 

@@ -242,9 +242,9 @@ func (d *Delivery) sendPhase(ctx context.Context, ph phase) error {
 }
 
 func (d *Delivery) sendSome(ctx context.Context, ph phase, which func(*plan.Item) bool) error {
-	works := make(chan *work)
+	l := d.newLanes()
 	g, gctx := errgroup.WithContext(ctx)
-	for range d.workers() {
+	for _, works := range l.workersOf(d.workers()) {
 		g.Go(func() error {
 			for w := range works {
 				if err := guarded(func() error { return d.process(gctx, w) }); err != nil {
@@ -255,8 +255,8 @@ func (d *Delivery) sendSome(ctx context.Context, ph phase, which func(*plan.Item
 		})
 	}
 	g.Go(func() error {
-		defer close(works)
-		return d.cut(gctx, ph, which, works)
+		defer l.close()
+		return d.cut(gctx, ph, which, l)
 	})
 	return g.Wait()
 }
@@ -285,21 +285,21 @@ func (d *Delivery) workers() int {
 }
 
 // cut walks the plan and hands out batches of one operation each.
-func (d *Delivery) cut(ctx context.Context, ph phase, which func(*plan.Item) bool, out chan<- *work) error {
-	open := map[batchKind]*work{}
+func (d *Delivery) cut(ctx context.Context, ph phase, which func(*plan.Item) bool, l *lanes) error {
+	open := map[lane]*work{}
 	over := func() bool {
 		if ctx.Err() != nil {
 			d.fail(cancelled())
 		}
 		return d.halted()
 	}
-	emit := func(w *work) {
+	emit := func(w *work, n int) {
 		if over() {
 			d.Tally.Pending.Add(int64(w.batch.Len()))
 			return
 		}
 		select {
-		case out <- w:
+		case l.works[n] <- l.inOrder(d, w):
 		case <-ctx.Done():
 			d.fail(cancelled())
 			d.Tally.Pending.Add(int64(w.batch.Len()))
@@ -323,10 +323,10 @@ func (d *Delivery) cut(ctx context.Context, ph phase, which func(*plan.Item) boo
 			d.Tally.Pending.Add(1)
 			continue
 		}
-		k := kindOf(it)
+		k, bond := l.of(d, it)
 		w := open[k]
 		op := d.Object.Ops[k.op]
-		size := d.size(k, it)
+		size := d.size(k.batchKind, it)
 		if op.MaxRowBytes > 0 && size > op.MaxRowBytes {
 			if err := d.refuseItem(ctx, it, fault.RowTooLarge, "", fmt.Sprintf("the record has about %d bytes, the tool takes %d", size, op.MaxRowBytes)); err != nil {
 				return err
@@ -334,18 +334,19 @@ func (d *Delivery) cut(ctx context.Context, ph phase, which func(*plan.Item) boo
 			continue
 		}
 		if w != nil && (w.batch.Len() >= d.batchRows(k.op) || op.MaxBytes > 0 && w.bytes+size > d.batchBytes(k.op)) {
-			emit(w)
+			emit(w, k.n)
 			w = nil
 		}
 		if w == nil {
-			w = d.newWork(k)
+			w = d.newWork(k.batchKind)
 			open[k] = w
 		}
 		w.add(d, it, size)
+		w.rows[len(w.rows)-1].bond = bond
 	}
-	for _, w := range open {
+	for k, w := range open {
 		if w.batch.Len() > 0 {
-			emit(w)
+			emit(w, k.n)
 		}
 	}
 	return nil

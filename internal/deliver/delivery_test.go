@@ -1,7 +1,10 @@
 package deliver_test
 
 import (
+	"context"
+	"fmt"
 	"math"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,6 +28,90 @@ func Test_everything_is_delivered_within_the_limits(t *testing.T) {
 		}
 		if len(b.journal.open) != 0 {
 			t.Errorf("%d intents are still open", len(b.journal.open))
+		}
+	})
+}
+
+func Test_rows_of_one_parent_are_never_in_two_requests_in_flight(t *testing.T) {
+	for name, c := range map[string]struct {
+		affinity     string
+		rows         int
+		clash        bool
+		peak, atMost int
+	}{
+		"without an affinity": {"", 400, true, 4, 40},
+		"with one":            {"f", 400, false, 4, 48},
+		"a field not mapped":  {"other", 400, true, 4, 40},
+		"few rows":            {"f", 30, false, 1, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(c.rows)
+				for i, it := range b.items {
+					it.Values[0] = row.TextValue(fmt.Sprint("parent ", i%17)) // one every other request holds
+				}
+				b.tool.latency, b.op.Affinity = time.Second, c.affinity
+				b.tool.script = func(call int, _ *row.Batch, out *connector.Outcomes) error {
+					if call%5 == 2 { // what is sent again stays apart from the others
+						return fault.New(fault.DestTransient, "try again").NotLanded()
+					}
+					out.DeliveredAll()
+					return nil
+				}
+				if c.rows < 100 {
+					b.tool.script = nil
+				}
+				if err := b.run(t); err != nil {
+					t.Fatal(err)
+				}
+				if b.tool.clashes > 0 != c.clash || b.tool.peak != c.peak || b.tool.calls > c.atMost+b.tool.calls/4 {
+					t.Errorf("%d clashes, %d in flight, %d calls for %d rows", b.tool.clashes, b.tool.peak, b.tool.calls, c.rows)
+				}
+			})
+		})
+	}
+}
+
+// jobs is a tool whose writes are jobs; it keeps the order in which it was given values.
+type jobs struct {
+	*tool
+	given []string
+}
+
+func (j *jobs) Submit(_ context.Context, _ connector.Target, rows *row.Batch, save func(connector.Job) error) error {
+	for i := range rows.Len() {
+		j.given = append(j.given, rows.Values(i)[0].String())
+	}
+	return save(connector.Job{ID: "1"})
+}
+
+func (j *jobs) Poll(_ context.Context, _ connector.Job, to connector.Target, rows *row.Batch, out *connector.Outcomes) (bool, error) {
+	out.DeliveredAll()
+	j.apply(to, rows, out)
+	return true, nil
+}
+
+func (j *jobs) Abandon(context.Context, connector.Job) error { return nil }
+
+func Test_rows_of_one_parent_are_neighbours_in_a_job(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(60)
+		for i, it := range b.items {
+			it.Values[0] = row.TextValue(fmt.Sprint("parent ", i%7))
+		}
+		b.op.Affinity, b.op.JobAbove, b.op.JobRows = "f", 10, 1000
+		j := &jobs{tool: b.tool}
+		b.dest = j
+		if err := b.run(t); err != nil {
+			t.Fatal(err)
+		}
+		if runs := len(slices.Compact(slices.Clone(j.given))); len(j.given) != 60 || runs != 7 {
+			t.Errorf("%d rows of 7 parents come in %d groups: %q", len(j.given), runs, j.given)
+		}
+		for i, it := range b.items {
+			if got := b.tool.records[it.Match[0].String()]; got != fmt.Sprint("parent ", i%7) {
+				t.Errorf("record %d has %q", i, got)
+			}
 		}
 	})
 }

@@ -32,9 +32,32 @@ type tool struct {
 	check    func() error
 	checks   int
 	latency  time.Duration
+	busy     map[string]int // value in flight -> call
+	clashes  int            // values that were in two calls in flight
 }
 
-func newTool() *tool { return &tool{records: map[string]string{}, perKey: map[string]int{}} }
+func newTool() *tool {
+	return &tool{records: map[string]string{}, perKey: map[string]int{}, busy: map[string]int{}}
+}
+
+// meet notes the values of a call, and those that are in flight already; the result ends it.
+func (t *tool) meet(call int, rows *row.Batch) (part func()) {
+	var mine []string
+	for i := range rows.Len() {
+		v := rows.Values(i)[0].String()
+		if other, ok := t.busy[v]; ok && other != call {
+			t.clashes++
+			continue
+		}
+		t.busy[v] = call
+		mine = append(mine, v)
+	}
+	return func() {
+		for _, v := range mine {
+			delete(t.busy, v)
+		}
+	}
+}
 
 func (t *tool) Check(context.Context) (connector.Account, error) {
 	t.mu.Lock()
@@ -60,7 +83,7 @@ func (t *tool) Write(_ context.Context, to connector.Target, rows *row.Batch, ou
 	for i := range rows.Len() {
 		t.perKey[rows.Match(i)[0].String()]++
 	}
-	script := t.script
+	script, part := t.script, t.meet(call, rows)
 	t.mu.Unlock()
 	if t.latency > 0 {
 		time.Sleep(t.latency) //nolint:forbidigo // fake time: the test runs in a synctest bubble
@@ -68,6 +91,7 @@ func (t *tool) Write(_ context.Context, to connector.Target, rows *row.Batch, ou
 	defer func() {
 		t.mu.Lock()
 		t.inFlight--
+		part()
 		t.mu.Unlock()
 	}()
 	if script != nil {

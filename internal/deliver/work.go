@@ -37,7 +37,8 @@ type pending struct {
 	ack         ledger.Ack   // as it is recorded when delivered
 	beside      []ledger.Ack // what is recorded with it: of records left behind and taken over
 	fingerprint uint64
-	dirty       bool // has an open refusal or outcome to close
+	bond        uint64 // affinity, where the operation has one
+	dirty       bool   // has an open refusal or outcome to close
 	mayCreate   bool
 	reopened    bool // an earlier request of this key has an open outcome
 	maybe       bool // an attempt of this run may have landed: only an acceptance settles the row
