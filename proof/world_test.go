@@ -398,7 +398,14 @@ func (w *world) crash(n int, o run.RunOptions) (died bool, err error) {
 		}
 		return fault.New(fault.Internal, "what follows never happened")
 	}
-	defer func() { w.tool.lost = nil }()
+	// A request of another worker may be on its way whose intent is not in the state that was kept: a dead process sends none.
+	w.tool.before = func(int) error {
+		if died {
+			return fault.New(fault.Internal, "the process is dead")
+		}
+		return nil
+	}
+	defer func() { w.tool.lost, w.tool.before = nil, nil }()
 	_, err = e.Run(context.Background(), e.Project.Syncs["s"], o)
 	if err = errors.Join(err, st.Close(), copying); err != nil || !died {
 		return died, err

@@ -49,7 +49,7 @@ func (p *Planner) beside(c ledger.Change, it *Item) []*Item {
 	if dirty, open := p.d.Dirty[string(c.Key)]; open && p.maybeLeft(c, it, dirty) {
 		p.leftByRequest(c.Key, dirty)
 	}
-	if c.New == nil || !it.Action.Sent() || !p.d.Object.CanMove {
+	if c.New == nil || !it.Action.Sent() && it.Action != Waiting || !p.d.Object.CanMove { // a key that waits still is to take it over
 		return p.more
 	}
 	if c.Taken && (c.Old == nil || it.Anew()) {
