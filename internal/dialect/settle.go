@@ -60,7 +60,7 @@ func (l Ledger) Kept(run string) connector.Query {
 
 // Settled is one entry to be written or, Entry being "", forgotten.
 type Settled struct {
-	Key       []row.Value // as the key's columns hold it
+	Key       []row.Value // as the key's columns hold it; nulls for a record without a key of the model
 	Canonical []byte
 	State     int
 	Run, At   string
@@ -203,10 +203,14 @@ func (l Ledger) apply(s Settling, ledger, acked, delta string) []connector.State
 		}
 		add(c, "a."+c)
 	}
+	// Records without a key of the model have nulls in its columns, which equal nothing: they are told by their canonical key.
+	keyless := sql("DELETE FROM %s AS t WHERE t.%s IS NULL AND EXISTS (SELECT 1 FROM %s AS a WHERE a.%[2]s IS NULL AND a.%[4]s = t.%[4]s)",
+		ledger, l.Ident(s.Key[0]), acked, colKey)
 	if l.Dialect.Ledger.Merge {
-		return []connector.Statement{l.merge(ledger, acked+" AS a"+join, names, values, strings.Join(same, " AND "))}
+		return []connector.Statement{keyless, l.merge(ledger, acked+" AS a"+join, names, values, strings.Join(same, " AND "))}
 	}
 	return []connector.Statement{
+		keyless,
 		sql("DELETE FROM %s AS t WHERE EXISTS (SELECT 1 FROM %s AS a WHERE %s)", ledger, acked, strings.Join(same, " AND ")),
 		sql("INSERT INTO %s (%s) SELECT %s FROM %s AS a%s WHERE a.%s IS NOT NULL",
 			ledger, strings.Join(names, ", "), strings.Join(values, ", "), acked, join, colEntry),

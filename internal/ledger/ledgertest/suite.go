@@ -44,6 +44,7 @@ func Run(t *testing.T, fresh func(t testing.TB) Harness) {
 	t.Run("rows that claim one match are invalid, also unchanged ones", func(t *testing.T) { matches(t, fresh(t)) })
 	t.Run("two entries that came to share a match collide when both are read unchanged", func(t *testing.T) { shared(t, fresh(t)) })
 	t.Run("a record whose match another row claims is marked", func(t *testing.T) { claimed(t, fresh(t)) })
+	t.Run("a record without a key of the model is kept, and gone", func(t *testing.T) { keyless(t, fresh(t)) })
 	t.Run("dirty keys are candidates, and yielded when not read", func(t *testing.T) { dirty(t, fresh(t)) })
 	t.Run("rows without a key are counted and sampled in a fixed order", func(t *testing.T) { nulls(t, fresh(t)) })
 	t.Run("a candidate keeps the number its caller gave it", func(t *testing.T) { numbered(t, fresh(t)) })

@@ -135,9 +135,9 @@ func (s *session) keyOf(ctx context.Context, snap ledger.Snapshot, pub *ledger.P
 		if err != nil {
 			return fault.Wrap(fault.StateCorrupt, err, "reading a key from the log of run %s", up.run)
 		}
-		for i, v := range key {
+		for i, v := range ofModel(key) {
 			name, kind := fmt.Sprintf("key%d", i+1), v.Kind()
-			if pub != nil && len(pub.KeyColumns) == len(key) && len(pub.KeyKinds) == len(key) {
+			if n := len(ofModel(key)); pub != nil && len(pub.KeyColumns) == n && len(pub.KeyKinds) == n {
 				name, kind = pub.KeyColumns[i], pub.KeyKinds[i]
 			}
 			up.shape.Key = append(up.shape.Key, name)
@@ -146,6 +146,14 @@ func (s *session) keyOf(ctx context.Context, snap ledger.Snapshot, pub *ledger.P
 		return nil
 	}
 	return nil
+}
+
+// ofModel gives the part of a key that a key of the model has: that of a record without one goes on behind a null.
+func ofModel(key []row.Value) []row.Value {
+	if i := slices.IndexFunc(key, row.Value.IsNull); i >= 0 {
+		return key[:i]
+	}
+	return key
 }
 
 // shape describes the ledger table.
@@ -230,6 +238,9 @@ func (u *upload) everything(snap ledger.Snapshot) error {
 		key, err := row.ParseKey(e.Key)
 		if err != nil {
 			return fault.Wrap(fault.StateCorrupt, err, "reading a key from the log of run %s", u.run)
+		}
+		if len(ofModel(key)) < len(key) { // see plan.LeftKey
+			key = slices.Repeat([]row.Value{row.NullValue()}, len(u.shape.Key))
 		}
 		one := dialect.Settled{Key: key, Canonical: slices.Clone(e.Key), State: int(e.State), Run: e.Run, At: e.At.UTC().Format(time.RFC3339), RemoteID: e.RemoteID}
 		if e.State != forgotten {
