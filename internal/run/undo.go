@@ -207,6 +207,9 @@ func (u *undoing) plan(ctx context.Context, allow plan.Allow) error {
 			u.name([]string{f})
 		}
 	}
+	if faults := govern.DenyFields(u.e.Project, u.sync, slices.Concat(u.fields, u.meta.MatchFields)); len(faults) > 0 {
+		return faults
+	}
 	u.result = &UndoResult{Of: u.of, SkippedBy: map[string]int64{}}
 	u.planner = plan.New(plan.Definition{
 		Sync: u.sync, Object: u.dest.object, Fields: u.fields, MatchFields: u.meta.MatchFields, CreateOnly: make([]bool, len(u.fields)),
