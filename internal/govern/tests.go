@@ -63,6 +63,7 @@ func broken(t *project.Test, cause *fault.Error) *fault.Error {
 	if f.Code == fault.SourceQueryFailed && f.Fix == "" && t.Kind == project.TestSQL {
 		f.Fix = "Mend the query of the test; {{ model }} stands for the model."
 	}
+	f.Line, f.Column = 0, 0 // they are of the statement the test became
 	if f.Where == nil {
 		f.Where = &t.Where
 	}

@@ -147,6 +147,7 @@ var bad = []struct {
 	{"a column matched twice", syncWith("match: {a: id, b: id}"), fault.ProjectDuplicate, "already"},
 	{"CEL with another variable", syncWith("fields: {a: {cel: rwo.id + 1}}"), fault.ProjectExpression, "rwo"},
 	{"CEL that does not parse", syncWith("fields:", "  a:", "    cel: |", "      row.id >", "      >= 5"), fault.ProjectExpression, "Syntax error"},
+	{"CEL over the whole row", syncWith("fields: {a: {cel: \"row.size()\"}}"), fault.ProjectExpression, "row.column"},
 	{"CEL with an unknown function", syncWith("fields: {a: {cel: \"now()\"}}"), fault.ProjectExpression, "now"},
 	{"a lookup without by", syncWith("fields: {a: {lookup: {object: A}}}"), fault.ProjectMissing, "`by`"},
 	{"on_missing without sense", syncWith("fields: {a: {lookup: {object: A, by: {b: id}, on_missing: skip}}}"), fault.ProjectValue, "reject, null"},

@@ -54,7 +54,7 @@ func (e *Engine) Explain(ctx context.Context, s *project.Sync, key string) (out 
 		return nil, err
 	}
 	if p.schema, err = p.source.Describe(ctx, p.query(nil)); err != nil {
-		return nil, p.undescribed(err)
+		return nil, p.undescribed(ctx, err)
 	}
 	vals, err := p.parseKey(key)
 	if err != nil {
@@ -357,7 +357,7 @@ func (e *Engine) Preview(ctx context.Context, m *project.Model, limit int) (name
 	q.Limit = limit
 	schema, err := src.Describe(ctx, q)
 	if err != nil {
-		return nil, nil, nil, p.undescribed(err)
+		return nil, nil, nil, p.undescribed(ctx, err)
 	}
 	for _, f := range schema.Fields() {
 		k, err := row.KindOf(f)
