@@ -112,6 +112,8 @@ func (d *runDoc) next(p *printer) {
 		p.line("  next: %s rejects %s", p.upwell, d.Sync)
 	case d.Status == run.Held && d.Error != nil && d.Error.Code == fault.TestFailed:
 		p.line("  next: %s test", p.upwell)
+	case d.Status == run.Held && d.Error != nil && d.Error.Code == fault.PolicyDenied:
+		p.line("  next: %s check", p.upwell)
 	case d.Status == run.Held:
 		p.line("  next: %s plan %s", p.upwell, d.Sync)
 	}

@@ -65,6 +65,9 @@ func (a *app) undo(ctx context.Context, id string, o undoOptions) error {
 	}
 	if !o.yes && !o.dryRun {
 		if err := a.canAsk("undoing a run"); err != nil {
+			if wrong := a.known(ctx, id); wrong != nil {
+				return wrong
+			}
 			return err
 		}
 	}
@@ -87,6 +90,17 @@ func (a *app) undo(ctx context.Context, id string, o undoOptions) error {
 		}
 	}
 	return a.doUndo(ctx, full, o.force, allow)
+}
+
+// known refuses a run that does not exist: that is told before anything is asked.
+func (a *app) known(ctx context.Context, id string) (err error) {
+	p, err := a.looking(ctx)
+	if err != nil {
+		return err
+	}
+	defer p.closing(&err)
+	_, err = p.find(ctx, id)
+	return err
 }
 
 func (a *app) planUndo(ctx context.Context, id string, force bool, allow plan.Allow) (r *undoPlan, err error) {
