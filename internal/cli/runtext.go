@@ -88,7 +88,7 @@ func (d *runDoc) countsText(p *printer) {
 			line += some(d.Retries, "repeated")
 		}
 		if d.ThrottledSeconds >= 1 {
-			line += ", waited " + seconds(d.ThrottledSeconds) + " for limits"
+			line += ", which waited " + seconds(d.ThrottledSeconds) + " in all for limits"
 		}
 		p.line("%s", line)
 	}
