@@ -119,6 +119,7 @@ var bad = []struct {
 	{"an accepted value twice", testOf("  - accepted_values: {column: a, values: [1, 1.0]}"), fault.ProjectDuplicate, "twice"},
 	{"a row count below zero", testOf("  - row_count: {min: -1}"), fault.ProjectValue, "at least 0"},
 	{"an SQL test without query", testOf("  - sql: {name: a}"), fault.ProjectMissing, "`query`"},
+	{"a placeholder that is none", testOf("  - sql: {query: \"select * from {{ modle }}\"}"), fault.ProjectValue, "{{ model }}"},
 	{"the same test twice", testOf("  - not_null: [a]", "  - not_null: a"), fault.ProjectDuplicate, "the same `not_null` test"},
 
 	// syncs
