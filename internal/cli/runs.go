@@ -148,6 +148,25 @@ func (o *opened) find(ctx context.Context, id string) (*run.Record, error) {
 	return o.Store.Run(ctx, id)
 }
 
+// findChanged is find, but that `latest` is the newest run that changed something: a run that was held or had nothing to do is not
+// what people mean to take back.
+func (o *opened) findChanged(ctx context.Context, id string) (*run.Record, error) {
+	if id != "latest" || o.Store == nil {
+		return o.find(ctx, id)
+	}
+	const lookBack = 1000
+	runs, err := o.Store.Runs(ctx, "", lookBack)
+	if err != nil {
+		return nil, err
+	}
+	for i := range runs {
+		if c := runs[i].Counts; c.Delivered+c.Unknown > 0 {
+			return &runs[i], nil
+		}
+	}
+	return nil, fault.New(fault.NotFound, "no run on record changed anything").WithFix("there is nothing to undo")
+}
+
 func (o *opened) runLog(ctx context.Context, rec *run.Record, limit int) (r *runLogResult, err error) {
 	r = &runLogResult{Run: newRunDoc(rec), Definition: rec.Definition, Changes: []recordChange{}, Refused: []refusedRow{}}
 	refused, err := o.Store.Refusals(ctx, rec.Sync)
