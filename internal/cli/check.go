@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/upwelldata/upwell/internal/fault"
+	"github.com/upwelldata/upwell/internal/govern"
 	"github.com/upwelldata/upwell/internal/project"
 )
 
@@ -60,13 +61,25 @@ func (r *checkResult) text(p *printer) {
 	p.line("%s, %s", plural(int64(len(r.all())), "error"), plural(int64(len(r.Warnings)), "warning"))
 }
 
+// governed adds what policies keep from the tools; they are judged on definitions, so nothing is reached for it.
+func governed(p *project.Project, r *checkResult) int {
+	code := fault.ExitOK
+	for _, name := range syncNames(p) {
+		for _, f := range govern.Deny(p, p.Syncs[name]) {
+			code = worst(code, r.add(f))
+		}
+	}
+	return code
+}
+
 func (a *app) checkCommand() *cobra.Command {
 	var connect, withoutSecrets bool
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Check the project, and with --connect every connection",
 		Long: `Checks the project files: unknown keys, wrong types, bad references, each with file, line and the remedy.
-Warnings do not fail. With --connect it also reaches every source and destination, describes every model and compiles every
+Warnings do not fail. What a policy keeps from a destination is an error here too, with the exit code 4 of the run it would hold.
+With --connect it also reaches every source and destination, describes every model and compiles every
 mapping against the live schemas; it sends nothing.`,
 		Example: "  upwell check\n  upwell check --connect\n  upwell check --without-secrets   # where the variables are not set",
 		Args:    between(0, 0),
@@ -88,6 +101,8 @@ mapping against the live schemas; it sends nothing.`,
 					if code, err = a.checkLive(cmd.Context(), p, r); err != nil {
 						return err
 					}
+				} else {
+					code = governed(p, r)
 				}
 			}
 			r.OK = len(r.all()) == 0

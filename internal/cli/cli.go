@@ -123,6 +123,7 @@ func (a *app) execute(ctx context.Context, args []string) (code int) {
 	}()
 	root := a.root()
 	root.SetArgs(args)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return unknownFlag(cmd, args, err) })
 	err := root.ExecuteContext(ctx)
 	var end ended
 	switch {
@@ -204,7 +205,6 @@ A project is a folder with an upwell.yml. Start with ` + "`upwell init`" + `.`,
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
-	root.SetFlagErrorFunc(unknownFlag)
 	f := root.PersistentFlags()
 	f.StringVarP(&a.dir, "chdir", "C", ".", "project folder")
 	f.Bool("json", false, "print one JSON document") // looked for by wantsJSON
@@ -229,11 +229,9 @@ A project is a folder with an upwell.yml. Start with ` + "`upwell init`" + `.`,
 			root.AddCommand(c)
 		}
 	}
+	help := a.helpCommand()
+	help.GroupID = "more"
+	root.SetHelpCommand(help)
 	root.InitDefaultHelpCmd()
-	for _, c := range root.Commands() {
-		if c.Name() == "help" {
-			c.GroupID, c.Example = "more", "  upwell help run"
-		}
-	}
 	return root
 }

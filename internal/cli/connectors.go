@@ -223,9 +223,12 @@ func (a *app) objects(ctx context.Context, name string) (err error) {
 	p, err := a.load()
 	var conn *project.Connection
 	known := a.types()
-	if err == nil {
+	switch {
+	case err == nil:
 		conn = p.Destinations[name]
 		known = append(known, keys(p.Destinations)...)
+	case !fault.Is(err, fault.ProjectNotFound): // NAME may be one of the project's, which cannot be told
+		return err
 	}
 	if conn == nil {
 		f := fault.New(fault.NotFound, "there is neither a connector nor a destination %q", name).WithFix("`upwell connectors` lists the connectors")

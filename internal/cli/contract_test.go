@@ -96,8 +96,26 @@ func Test_a_composite_key_is_named_and_typed(t *testing.T) {
 	if doc["state"] != "in_sync" {
 		t.Errorf("%v", doc)
 	}
-	w.must(2, "explain", "health_to_hook", "A2")
-	w.must(2, "explain", "health_to_hook", "account_id=A2,n=seven")
+	for key, says := range map[string]string{
+		"A2": "account_id=…,n=…", "account_id=A2": "column n has no value", "account_id=A2,n=seven": "is no int", "m=1,n=2": "account_id=…,n=…",
+	} {
+		if a := w.must(2, "explain", "health_to_hook", key); !strings.Contains(a.err, says) {
+			t.Errorf("%s: %s", key, a.err)
+		}
+	}
+}
+
+// What `plan` and `rejects` print as a key is what `explain` takes.
+func Test_a_composite_key_may_hold_commas_and_equal_signs(t *testing.T) {
+	w := newWorld(t, strings.NewReplacer("table: health", "sql: select account_id, score, tier, cast(7 as integer) as n from health", "key: account_id", "key: [account_id, n]").Replace(models),
+		strings.Replace(toHook, "{id: account_id}", "{id: account_id, n: n}", 1))
+	w.exec(`update health set account_id = 'a,b=c,nn=1,' where account_id = 'A1'`, `update health set account_id = '' where account_id = 'A2'`)
+	w.must(0, "run")
+	for _, key := range []string{"account_id=a,b=c,nn=1,,n=7", "n=7,account_id=a,b=c,nn=1,", "account_id=,n=7", "n=7, account_id=A3"} {
+		if doc := w.must(0, "explain", "health_to_hook", key, "--json").decoded(t); doc["state"] != "in_sync" {
+			t.Errorf("%s: %v", key, doc["state"])
+		}
+	}
 }
 
 func Test_a_slip_is_answered_with_a_suggestion(t *testing.T) {

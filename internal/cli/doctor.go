@@ -84,7 +84,7 @@ everything again. Removals stay off until one full run has completed.`,
 			if o.adopt && o.rebuild {
 				return fault.New(fault.UsageUnknown, "--adopt and --rebuild do not go together").WithFix("choose one of the two")
 			}
-			p, err := a.load()
+			p, err := a.load(project.WithoutSecrets())
 			if err != nil {
 				return err
 			}

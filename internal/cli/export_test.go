@@ -45,6 +45,7 @@ func (c *Console) Main(args []string, stdin io.Reader, stdout, stderr io.Writer)
 
 var (
 	Worst    = worst
+	Fit      = fit
 	Harmless = harmless
 	Clean    = clean
 	Span     = span

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 
 	"github.com/upwelldata/upwell/internal/connector"
-	"github.com/upwelldata/upwell/internal/fault"
 	"github.com/upwelldata/upwell/internal/project"
 	"github.com/upwelldata/upwell/internal/run"
 	"github.com/upwelldata/upwell/internal/state"
@@ -58,9 +57,15 @@ type opened struct {
 	state *state.State // nil: the command needs none
 }
 
+// looking opens the project for commands that read what is on record and reach no connection: they work where the variables of
+// the connections are not set.
+func (a *app) looking(ctx context.Context) (*opened, error) {
+	return a.reading(ctx, project.WithoutSecrets())
+}
+
 // reading opens the project for looking; nothing on disk changes.
-func (a *app) reading(ctx context.Context) (*opened, error) {
-	p, err := a.load()
+func (a *app) reading(ctx context.Context, opts ...project.Option) (*opened, error) {
+	p, err := a.load(opts...)
 	if err != nil {
 		return nil, err
 	}
@@ -72,8 +77,8 @@ func (a *app) reading(ctx context.Context) (*opened, error) {
 }
 
 // writing opens the project for a command that changes state, which one process may do at a time.
-func (a *app) writing(ctx context.Context) (*opened, error) {
-	p, err := a.load()
+func (a *app) writing(ctx context.Context, opts ...project.Option) (*opened, error) {
+	p, err := a.load(opts...)
 	if err != nil {
 		return nil, err
 	}
@@ -124,11 +129,7 @@ func model(p *project.Project, name string) (*project.Model, error) {
 	if m, ok := p.Models[name]; ok {
 		return m, nil
 	}
-	f := fault.New(fault.NotFound, "looking for model %q: there is none", name)
-	if near := project.Suggest(name, keys(p.Models)); near != "" {
-		f.WithFix("did you mean `%s`?", near)
-	}
-	return nil, f
+	return nil, project.NoSuch("model", name, modelNames(p))
 }
 
 // path gives a file named on the command line: as given, whatever -C says.

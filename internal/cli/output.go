@@ -58,6 +58,19 @@ func (o *outlet) last(b []byte) error {
 // terminal reports whether the stream is a person's terminal.
 func (o *outlet) terminal() bool { return isTerminal(o.w) }
 
+// width is how many signs a line of the terminal holds, 0 when it does not say.
+func (o *outlet) width() int {
+	switch s := o.w.(type) {
+	case interface{ Width() int }:
+		return s.Width()
+	case *os.File:
+		if w, _, err := term.GetSize(int(s.Fd())); err == nil {
+			return w
+		}
+	}
+	return 0
+}
+
 // isTerminal also asks streams that know it themselves.
 func isTerminal(stream any) bool {
 	switch s := stream.(type) {

@@ -25,6 +25,8 @@ type planResult struct {
 type failedSync struct {
 	Sync  string       `json:"sync"`
 	Error *fault.Error `json:"error"`
+
+	all []*fault.Error
 }
 
 // planDoc is one sync's plan, in the form of the contract.
@@ -140,6 +142,9 @@ func allowing(words []string) (plan.Allow, error) {
 }
 
 func (a *app) plan(ctx context.Context, names []string, o planOptions) (err error) {
+	if o.changes < 0 {
+		return fault.New(fault.UsageUnknown, "reading --changes: %d is less than nothing", o.changes).WithFix("0 shows the counts only")
+	}
 	allow, err := allowing(o.allow)
 	if err != nil {
 		return err
@@ -185,7 +190,7 @@ func (a *app) planAll(ctx context.Context, p *opened, syncs []*project.Sync, o p
 		}
 		if err != nil {
 			code = worst(code, r.add(err))
-			r.Failed = append(r.Failed, failedSync{s.Name, faults(err)[0]})
+			r.Failed = append(r.Failed, failedSync{s.Name, faults(err)[0], faults(err)})
 			continue
 		}
 		doc := newPlanDoc(s, res.Model.Key, res.Summary)

@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/upwelldata/upwell/internal/plan"
 )
@@ -16,13 +17,15 @@ func (r *planResult) text(p *printer) {
 		}
 		r.Plans[i].text(p)
 	}
-	if len(r.Failed) > 0 && len(r.Plans) > 0 {
-		p.blank()
-	}
-	for _, f := range r.Failed {
+	for i, f := range r.Failed {
+		if i > 0 || len(r.Plans) > 0 {
+			p.blank()
+		}
 		p.line("%s: %s", p.paint(bold, f.Sync), p.paint(red, "could not be planned"))
+		for _, one := range f.all {
+			p.fault("error", one)
+		}
 	}
-	r.problems.text(p)
 	switch {
 	case len(r.Plans)+len(r.Failed) == 0:
 		p.line("the project has no syncs")
@@ -113,7 +116,11 @@ func (d *planDoc) invalidText(p *printer) {
 			p.line("    and more")
 			return
 		}
-		p.line("    %s %s: %s [%s]", p.paint(yellow, "!"), bad.Key, clean(bad.Message), clean(string(bad.Code)))
+		field := ""
+		if bad.Field != "" && !strings.Contains(bad.Message, bad.Field) {
+			field = clean(bad.Field) + ": "
+		}
+		p.line("    %s %s: %s%s [%s]", p.paint(yellow, "!"), bad.Key, field, clean(bad.Message), clean(string(bad.Code)))
 	}
 }
 

@@ -2,8 +2,10 @@ package cli
 
 import (
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
@@ -26,7 +28,7 @@ const plainEvery = 10 * time.Second
 
 func (a *app) startProgress() *progress {
 	p := &progress{a: a}
-	if a.stderr.terminal() {
+	if a.stderr.terminal() && a.stderr.width() > 0 { // a terminal of no width, as some CI makes them, shows no live line
 		p.bars = mpb.New(mpb.WithOutput(a.stderr.w), mpb.WithAutoRefresh(), mpb.WithRefreshRate(200*time.Millisecond))
 		return p
 	}
@@ -77,7 +79,7 @@ func (p *progress) sync(name string) *syncProgress {
 	s.say("reading")
 	p.current.Store(s)
 	if p.bars != nil {
-		s.bar = p.bars.MustAdd(0, nil, mpb.BarRemoveOnComplete(), mpb.PrependDecorators(decor.Any(func(decor.Statistics) string { return s.text() })))
+		s.bar = p.bars.MustAdd(0, nil, mpb.BarRemoveOnComplete(), mpb.PrependDecorators(decor.Any(func(st decor.Statistics) string { return fit(s.text(), s.name, st.AvailableWidth-1) })))
 	}
 	return s
 }
@@ -99,6 +101,17 @@ func (s *syncProgress) done(state string) {
 	if s.bar != nil {
 		s.bar.SetTotal(-1, true)
 	}
+}
+
+// fit brings a line that begins with a name to at most width signs, where that can be had by shortening the name: the numbers behind
+// it are what people look at.
+func fit(line, name string, width int) string {
+	signs, over := []rune(name), utf8.RuneCountInString(line)-width
+	const shortest = 8
+	if over <= 0 || len(signs) <= shortest+1 {
+		return line
+	}
+	return string(signs[:max(shortest, len(signs)-over-1)]) + "…" + strings.TrimPrefix(line, name)
 }
 
 // text gives rows read, changes found, delivered, rejected, rate and time left.

@@ -80,7 +80,7 @@ the model.`,
 					return err
 				}
 			}
-			p, err := a.reading(cmd.Context())
+			p, err := a.looking(cmd.Context())
 			if err != nil {
 				return err
 			}

@@ -84,12 +84,19 @@ It asks first; --yes does not.`,
 }
 
 func (a *app) reset(ctx context.Context, name string, what forgetting, yes bool) (err error) {
+	known, err := a.load(project.WithoutSecrets())
+	if err != nil {
+		return err
+	}
+	if _, err := known.Order([]string{name}); err != nil { // a wrong name is told before anything is asked
+		return err
+	}
 	if !yes {
 		if err := a.canAsk("forgetting history"); err != nil {
 			return err
 		}
 	}
-	p, err := a.writing(ctx)
+	p, err := a.writing(ctx, project.WithoutSecrets())
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,10 @@
 package cli
 
-import "github.com/spf13/cobra"
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/upwelldata/upwell/internal/project"
+)
 
 type retryResult struct {
 	Sync string `json:"sync"`
@@ -25,7 +29,7 @@ known and that wait for a person are sent again too. The next run sends them.`,
 		Args:              between(1, 1),
 		ValidArgsFunction: a.completeNames(1, syncNames),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			p, err := a.writing(cmd.Context())
+			p, err := a.writing(cmd.Context(), project.WithoutSecrets())
 			if err != nil {
 				return err
 			}

@@ -60,7 +60,7 @@ func (a *app) runsCommand() *cobra.Command {
 			if limit < 1 {
 				return fault.New(fault.UsageUnknown, "--limit must be at least 1")
 			}
-			p, err := a.reading(cmd.Context())
+			p, err := a.looking(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -119,7 +119,7 @@ func (a *app) runLogCommand() *cobra.Command {
 		Args:              between(1, 1),
 		ValidArgsFunction: a.completeRuns,
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			p, err := a.reading(cmd.Context())
+			p, err := a.looking(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -143,9 +143,28 @@ func (a *app) runLogCommand() *cobra.Command {
 // find finds a run on record.
 func (o *opened) find(ctx context.Context, id string) (*run.Record, error) {
 	if o.Store == nil {
-		return nil, fault.New(fault.NotFound, "there is no run %q: nothing has run yet", id)
+		return nil, fault.New(fault.NotFound, "there is no run %q: nothing has run yet", id).WithFix("`upwell run` makes the first")
 	}
 	return o.Store.Run(ctx, id)
+}
+
+// findChanged is find, but that `latest` is the newest run that changed something: a run that was held or had nothing to do is not
+// what people mean to take back.
+func (o *opened) findChanged(ctx context.Context, id string) (*run.Record, error) {
+	if id != "latest" || o.Store == nil {
+		return o.find(ctx, id)
+	}
+	const lookBack = 1000
+	runs, err := o.Store.Runs(ctx, "", lookBack)
+	if err != nil {
+		return nil, err
+	}
+	for i := range runs {
+		if c := runs[i].Counts; c.Delivered+c.Unknown > 0 {
+			return &runs[i], nil
+		}
+	}
+	return nil, fault.New(fault.NotFound, "no run on record changed anything").WithFix("there is nothing to undo")
 }
 
 func (o *opened) runLog(ctx context.Context, rec *run.Record, limit int) (r *runLogResult, err error) {

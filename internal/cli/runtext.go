@@ -88,7 +88,7 @@ func (d *runDoc) countsText(p *printer) {
 			line += some(d.Retries, "repeated")
 		}
 		if d.ThrottledSeconds >= 1 {
-			line += ", waited " + seconds(d.ThrottledSeconds) + " for limits"
+			line += ", which waited " + seconds(d.ThrottledSeconds) + " in all for limits"
 		}
 		p.line("%s", line)
 	}
@@ -112,6 +112,8 @@ func (d *runDoc) next(p *printer) {
 		p.line("  next: %s rejects %s", p.upwell, d.Sync)
 	case d.Status == run.Held && d.Error != nil && d.Error.Code == fault.TestFailed:
 		p.line("  next: %s test", p.upwell)
+	case d.Status == run.Held && d.Error != nil && d.Error.Code == fault.PolicyDenied:
+		p.line("  next: %s check", p.upwell)
 	case d.Status == run.Held:
 		p.line("  next: %s plan %s", p.upwell, d.Sync)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"net"
 	"strconv"
 	"strings"
 
@@ -78,7 +79,7 @@ func (r *sandboxResult) text(p *printer) {
 	yaml(p, "    ", r.Settings)
 	p.blank()
 	p.line("what it holds:  curl http://%s/_sandbox/records/OBJECT", r.Addr)
-	p.line("faults:         curl -X POST http://%s/_sandbox/faults", r.Addr)
+	p.line(`misbehave:      curl -d '{"status":503,"times":3,"retry_after":"2"}' http://%s/_sandbox/faults`, r.Addr)
 	p.line("Ctrl-C ends it.")
 }
 
@@ -105,6 +106,12 @@ GET /_sandbox/records/OBJECT shows what it holds, POST /_sandbox/faults injects 
 	return cmd
 }
 
+// loopback reports whether only this machine reaches an address.
+func loopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	return err == nil && (host == "localhost" || net.ParseIP(host).IsLoopback())
+}
+
 // sandboxes lists the connectors that have a stand-in.
 func (a *app) sandboxes() []string {
 	var out []string
@@ -119,14 +126,14 @@ func (a *app) sandboxes() []string {
 func (a *app) sandbox(ctx context.Context, name, listen string) (err error) {
 	c, ok := a.Destination(name)
 	if !ok {
-		f := fault.New(fault.NotFound, "there is no destination connector %q", name).WithFix("stand-ins: %v", a.sandboxes())
+		f := fault.New(fault.NotFound, "there is no destination connector %q", name).WithFix("use one of %s", strings.Join(a.sandboxes(), ", "))
 		if near := project.Suggest(name, a.sandboxes()); near != "" {
 			f.WithFix("did you mean `%s`?", near)
 		}
 		return f
 	}
 	if c.Sandbox == nil {
-		return fault.New(fault.NotFound, "%s has no stand-in server", name).WithFix("stand-ins: %v", a.sandboxes())
+		return fault.New(fault.NotFound, "%s has no stand-in server", name).WithFix("use one of %s", strings.Join(a.sandboxes(), ", "))
 	}
 	s, err := c.Sandbox(ctx, listen)
 	if err != nil {
@@ -138,6 +145,11 @@ func (a *app) sandbox(ctx context.Context, name, listen string) (err error) {
 
 // serveSandbox prints how to reach the stand-in and waits until it is interrupted.
 func (a *app) serveSandbox(ctx context.Context, c connector.DestinationConnector, s connector.Sandbox) error {
+	if !loopback(s.Addr()) {
+		a.tell(func(p *printer) {
+			p.line("%s: other machines can reach %s, and read what it holds", p.paint(yellow, "warning"), s.Addr())
+		})
+	}
 	if err := a.show(&sandboxResult{c.Spec.Type, s.Addr(), nested(c.Spec.Settings, s.Settings())}); err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ func (a *app) statusCommand() *cobra.Command {
 		Example: "  upwell status\n  upwell status --json",
 		Args:    between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			p, err := a.reading(cmd.Context())
+			p, err := a.looking(cmd.Context())
 			if err != nil {
 				return err
 			}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -17,21 +18,22 @@ type modelTests struct {
 	Model string       `json:"model"`
 	Tests []oneTest    `json:"tests"`
 	DBT   *dbtTests    `json:"dbt,omitempty"`   // of a dbt model: what dbt's last command found
-	Error *fault.Error `json:"error,omitempty"` // the tests could not be run to the end
+	Error *fault.Error `json:"error,omitempty"` // the first test that could not be run, or why none could
 }
 
 type oneTest struct {
-	Name     string     `json:"name"`
-	Status   string     `json:"status"` // passed | failed | warned
-	Severity string     `json:"severity"`
-	Failing  int64      `json:"failing"`
-	Message  string     `json:"message,omitempty"`
-	Columns  []string   `json:"columns,omitempty"`
-	Sample   [][]string `json:"sample,omitempty"`
+	Name     string       `json:"name"`
+	Status   string       `json:"status"` // passed | failed | warned | error
+	Severity string       `json:"severity"`
+	Failing  int64        `json:"failing"`
+	Message  string       `json:"message,omitempty"`
+	Columns  []string     `json:"columns,omitempty"`
+	Sample   [][]string   `json:"sample,omitempty"`
+	Error    *fault.Error `json:"error,omitempty"` // it could not be run
 }
 
 func (r *testResult) text(p *printer) {
-	passed, failed, warned := 0, 0, 0
+	passed, failed, warned, broken := 0, 0, 0, 0
 	for _, m := range r.Models {
 		p.line("%s", p.paint(bold, m.Model))
 		if len(m.Tests) == 0 && m.DBT == nil && m.Error == nil {
@@ -46,6 +48,10 @@ func (r *testResult) text(p *printer) {
 				warned++
 				p.line("  %s  %s: %s", p.paint(yellow, "warned"), t.Name, clean(t.Message))
 				t.rows(p)
+			case "error":
+				broken++
+				p.line("  %s   %s", p.paint(red, "error"), t.Name)
+				p.fault("error", t.Error)
 			default:
 				failed++
 				p.line("  %s  %s: %s", p.paint(red, "FAILED"), t.Name, clean(t.Message))
@@ -57,11 +63,15 @@ func (r *testResult) text(p *printer) {
 			p1, f1, w1 := m.DBT.count()
 			passed, failed, warned = passed+p1, failed+f1, warned+w1
 		}
-		if m.Error != nil {
+		if m.Error != nil && !slices.ContainsFunc(m.Tests, func(t oneTest) bool { return t.Error != nil }) {
 			p.fault("error", m.Error)
 		}
 	}
 	p.blank()
+	if broken > 0 {
+		p.line("%d passed, %d failed, %d warned, %d could not be run", passed, failed, warned, broken)
+		return
+	}
 	p.line("%d passed, %d failed, %d warned", passed, failed, warned)
 }
 
@@ -135,11 +145,14 @@ func (a *app) testModel(ctx context.Context, p *project.Project, m *project.Mode
 	}
 	results, err := e.TestModel(ctx, m)
 	for _, t := range results {
-		one := oneTest{Name: t.Name, Status: "passed", Severity: "error", Failing: t.Failing, Message: t.Message, Columns: t.Columns, Sample: t.Sample}
+		one := oneTest{Name: t.Name, Status: "passed", Severity: "error", Failing: t.Failing, Message: t.Message, Columns: t.Columns, Sample: t.Sample, Error: t.Error}
 		if t.Warn {
 			one.Severity = "warn"
 		}
 		switch {
+		case t.Error != nil:
+			one.Status = "error"
+			code = worst(code, t.Error.Exit())
 		case t.Passed:
 		case t.Warn:
 			one.Status = "warned"

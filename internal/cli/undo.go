@@ -44,7 +44,9 @@ func (a *app) undoCommand() *cobra.Command {
 		Short: "Restore the values a run replaced",
 		Long: `Restores what a run changed: values it replaced are written back, records it created are deleted where the tool says it created them,
 what it deleted is created again. Rows whose former values are not known, or that a later run changed, are listed and left alone (--force takes the
-latter too). It shows the plan, then asks. The sync's schedule is paused afterwards, because the model still says the other thing.`,
+latter too). It shows the plan, then asks. The sync's schedule is paused afterwards, because the model still says the other thing.
+
+RUN is an id, its unique beginning, or ` + "`latest`" + `: the newest run that changed something.`,
 		Example:           "  upwell undo latest --dry-run\n  upwell undo 01JDPX\n  upwell undo 01JDPX --yes --allow removed",
 		Args:              between(1, 1),
 		ValidArgsFunction: a.completeRuns,
@@ -65,6 +67,9 @@ func (a *app) undo(ctx context.Context, id string, o undoOptions) error {
 	}
 	if !o.yes && !o.dryRun {
 		if err := a.canAsk("undoing a run"); err != nil {
+			if wrong := a.known(ctx, id); wrong != nil {
+				return wrong
+			}
 			return err
 		}
 	}
@@ -89,13 +94,24 @@ func (a *app) undo(ctx context.Context, id string, o undoOptions) error {
 	return a.doUndo(ctx, full, o.force, allow)
 }
 
+// known refuses a run that does not exist: that is told before anything is asked.
+func (a *app) known(ctx context.Context, id string) (err error) {
+	p, err := a.looking(ctx)
+	if err != nil {
+		return err
+	}
+	defer p.closing(&err)
+	_, err = p.findChanged(ctx, id)
+	return err
+}
+
 func (a *app) planUndo(ctx context.Context, id string, force bool, allow plan.Allow) (r *undoPlan, err error) {
 	p, err := a.reading(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer p.closing(&err)
-	of, err := p.find(ctx, id)
+	of, err := p.findChanged(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +146,7 @@ func (a *app) doUndo(ctx context.Context, id string, force bool, allow plan.Allo
 		return err
 	}
 	defer p.closing(&err)
-	of, err := p.find(ctx, id)
+	of, err := p.findChanged(ctx, id)
 	if err != nil {
 		return err
 	}

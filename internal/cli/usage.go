@@ -11,7 +11,21 @@ import (
 	"github.com/upwelldata/upwell/internal/project"
 )
 
+// notYet are commands people may have read of, which this version has not.
+var notYet = map[string]string{
+	"serve":   "start runs from cron, CI or an orchestrator: `upwell run`",
+	"policy":  "`upwell check` says what policies hold",
+	"audit":   "`upwell runs` and `upwell run-log RUN` tell what was done",
+	"approve": "look at `upwell plan --out FILE`, then `upwell run --plan FILE` does exactly that",
+	"verify":  "`upwell explain SYNC KEY` tells what a record was sent",
+	"forget":  "`upwell reset SYNC` forgets a whole sync",
+	"grants":  "the pages of docs/connectors say which rights a connection needs",
+}
+
 func unknownCommand(cmd *cobra.Command, name string) error {
+	if instead, ok := notYet[name]; ok && !cmd.HasParent() {
+		return fault.New(fault.UsageUnknown, "this version has no `upwell %s` yet", name).WithFix("%s", instead)
+	}
 	var names []string
 	for _, c := range cmd.Commands() {
 		if c.IsAvailableCommand() {
@@ -25,7 +39,53 @@ func unknownCommand(cmd *cobra.Command, name string) error {
 	return f
 }
 
-func unknownFlag(cmd *cobra.Command, err error) error {
+// called gives the command a call names, "" when it names none: the first argument that is no flag and no flag's value.
+func called(args []string) string {
+	for i := 0; i < len(args); i++ {
+		switch {
+		case args[i] == "-C" || args[i] == "--chdir":
+			i++
+		case args[i] == "--":
+			return ""
+		case !strings.HasPrefix(args[i], "-"):
+			return args[i]
+		}
+	}
+	return ""
+}
+
+// helpCommand is cobra's, but for a command that does not exist.
+func (a *app) helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "help [COMMAND]",
+		Short:   "Help about any command",
+		Example: "  upwell help run",
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, start string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			var names []string
+			for _, c := range cmd.Root().Commands() {
+				if c.IsAvailableCommand() {
+					names = append(names, c.Name())
+				}
+			}
+			return words(names...)(cmd, args, start)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			about, rest, err := cmd.Root().Find(args)
+			if err != nil {
+				return err
+			}
+			if about.HasAvailableSubCommands() && len(rest) > 0 {
+				return unknownCommand(about, rest[0])
+			}
+			return about.Help()
+		},
+	}
+}
+
+func unknownFlag(cmd *cobra.Command, args []string, err error) error {
+	if name := called(args); !cmd.HasParent() && name != "" { // the flag may well be one of the command's
+		return unknownCommand(cmd, name)
+	}
 	f := fault.New(fault.UsageUnknown, "calling %s: %v", cmd.CommandPath(), err).WithFix("see `%s --help`", cmd.CommandPath())
 	var missing *pflag.NotExistError
 	if errors.As(err, &missing) && missing.GetSpecifiedShortnames() == "" {

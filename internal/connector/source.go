@@ -5,6 +5,7 @@ import (
 	"iter"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
@@ -141,6 +142,23 @@ func (q Query) Relation(d Dialect) string {
 		return d.Table(q.Table)
 	}
 	return "(\n" + strings.TrimRight(strings.TrimSpace(q.SQL), "; \n\t") + "\n)"
+}
+
+// Position turns a place in a rendered statement, in characters from 0, into line and column of the model's own SQL; 0 where it lies
+// outside, as in a condition that was added.
+func (q Query) Position(statement string, at int) (line, column int) {
+	own := strings.TrimRight(strings.TrimSpace(q.SQL), "; \n\t")
+	start := strings.Index(statement, own)
+	runes := []rune(statement)
+	if own == "" || start < 0 || at < 0 || at > len(runes) {
+		return 0, 0
+	}
+	offset := len(string(runes[:at])) - start
+	if offset < 0 || offset > len(own) {
+		return 0, 0
+	}
+	before := q.SQL[:strings.Index(q.SQL, own)+offset]
+	return 1 + strings.Count(before, "\n"), 1 + utf8.RuneCountInString(before[strings.LastIndexByte(before, '\n')+1:])
 }
 
 // Render gives the statement and its parameters. A plain model is passed through unwrapped, so that its ORDER BY counts.

@@ -1,9 +1,12 @@
 package connector
 
 import (
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/upwelldata/upwell/internal/row"
 )
 
 var upper = Dialect{Name: "upper", Quote: '"', Placeholder: "?", Upper: true}
@@ -52,4 +55,27 @@ func Test_every_name_of_the_server_has_a_name_of_its_own(t *testing.T) {
 			t.Fatalf("%s is known as %s, which is quoted as %s", name, upper.Known(name), got)
 		}
 	})
+}
+
+func Test_a_place_in_a_statement_is_found_again_in_the_models_sql(t *testing.T) {
+	const sql = "\n\n  select id,\n    größe as nope\n  from t;\n"
+	for name, q := range map[string]Query{
+		"as it is":         {SQL: sql},
+		"with a condition": {SQL: sql, Where: "id > 5"},
+		"with columns":     {SQL: sql, Columns: []string{"id"}, Equal: []ColumnIs{{Column: "id", Value: row.IntValue(1)}}},
+	} {
+		statement, _ := q.Render(Dialect{Quote: '"', Placeholder: "?"})
+		at := len([]rune(statement[:strings.Index(statement, "nope")]))
+		if line, column := q.Position(statement, at); line != 4 || column != 14 {
+			t.Errorf("%s: line %d, column %d; want 4, 14", name, line, column)
+		}
+		if i := strings.Index(statement, "id > 5"); i >= 0 {
+			if line, _ := q.Position(statement, len([]rune(statement[:i]))); line != 0 {
+				t.Errorf("%s: the condition is taken for line %d of the model", name, line)
+			}
+		}
+	}
+	if line, _ := (Query{Table: "t"}).Position(`SELECT * FROM "t"`, 3); line != 0 {
+		t.Errorf("a table has no SQL, got line %d", line)
+	}
 }

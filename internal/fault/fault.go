@@ -68,6 +68,8 @@ type Error struct {
 	Fix        string        // "" takes the registry's fix for Code
 	Where      *Where        // project file position, nil when there is none
 	Field      string        // destination field, where the refusal names one
+	Line       int           // SOURCE_QUERY_FAILED: line of the model's own SQL the source points at, from 1; 0 = it does not
+	Column     int           // and the column, from 1; 0 = not told
 	Landed     Landed        // for failed writes
 	RetryAfter time.Duration // ClassThrottled: what the tool asked for; 0 = unknown
 	Until      time.Time     // ClassQuota: when the quota resets; zero = unknown

@@ -3,6 +3,7 @@ package govern
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/upwelldata/upwell/internal/fault"
 	"github.com/upwelldata/upwell/internal/mapping"
@@ -16,35 +17,76 @@ func Deny(p *project.Project, s *project.Sync) fault.List {
 	var out fault.List
 	dest, model := p.Destinations[s.Destination], p.Models[s.Model]
 	for _, pol := range p.Policies {
-		if !applies(pol, dest, s) {
+		if !restricts(pol) || !applies(pol, dest, s) {
 			continue
 		}
 		for _, f := range s.Fields {
 			for _, col := range inputs(f, model) {
-				if !picks(pol, model, col) || len(pol.Fields) > 0 && !slices.Contains(pol.Fields, f.Field) {
-					continue
-				}
-				if fl := verdict(pol, f, col, s); fl != nil {
-					out = append(out, fl)
+				if picks(pol, model, col) && reaches(pol, f.Field) {
+					out = append(out, verdict(pol, s, f.Field, col).At(f.Where))
 				}
 			}
 		}
-		for _, m := range s.Match {
-			if picks(pol, model, m.Column) && (len(pol.Fields) == 0 || slices.Contains(pol.Fields, m.Field)) {
-				if fl := verdict(pol, project.Field{Field: m.Field, Where: m.Where}, m.Column, s); fl != nil {
-					out = append(out, fl)
-				}
+		for _, m := range matched(s, model) {
+			if picks(pol, model, m.Column) && reaches(pol, m.Field) {
+				out = append(out, verdict(pol, s, m.Field, m.Column).At(m.Where))
 			}
 		}
 	}
 	return out
 }
 
+// DenyFields gives a fault per field that is about to be written although the sync's mapping does not name it (an undo writes what
+// an older mapping sent). Which column such a value came from is not known, so that every policy that restricts the destination
+// and the field holds it.
+func DenyFields(p *project.Project, s *project.Sync, fields []string) fault.List {
+	var out fault.List
+	dest := p.Destinations[s.Destination]
+	var mapped []string
+	for _, f := range s.Fields {
+		mapped = append(mapped, f.Field)
+	}
+	for _, m := range matched(s, p.Models[s.Model]) {
+		mapped = append(mapped, m.Field)
+	}
+	for _, f := range fields {
+		if slices.Contains(mapped, f) {
+			continue
+		}
+		for _, pol := range p.Policies {
+			if restricts(pol) && applies(pol, dest, s) && reaches(pol, f) {
+				out = append(out, fault.New(fault.PolicyDenied, "policy %s restricts what reaches %s, and which column field %s came from is no longer known", pol.Name, s.Destination, f).
+					At(pol.Where).WithFix("map the field again, so that the policy can be judged, or say in the policy which `fields` it is about"))
+			}
+		}
+	}
+	return out
+}
+
+// restricts: an allow without condition keeps nothing back.
+func restricts(p *project.Policy) bool { return p.Effect != "allow" || p.When != "" }
+
 func applies(p *project.Policy, dest *project.Connection, s *project.Sync) bool {
 	named := len(p.Destinations) == 0 || slices.Contains(p.Destinations, dest.Name)
 	tagged := len(p.DestTags) == 0 || slices.ContainsFunc(p.DestTags, func(t string) bool { return slices.Contains(dest.Tags, t) })
 	object := len(p.Objects) == 0 || slices.Contains(p.Objects, s.Object)
 	return named && tagged && object
+}
+
+func reaches(p *project.Policy, field string) bool {
+	return len(p.Fields) == 0 || slices.Contains(p.Fields, field)
+}
+
+// matched are the columns that identify the record in the tool: those of match, or without one the model's key under its own names.
+func matched(s *project.Sync, m *project.Model) []project.MatchField {
+	if len(s.Match) > 0 {
+		return s.Match
+	}
+	out := make([]project.MatchField, len(m.Key))
+	for i, k := range m.Key {
+		out[i] = project.MatchField{Field: k, Column: k, Where: s.Where}
+	}
+	return out
 }
 
 // inputs are the model columns a field is made of. An expression that cannot be read stands for every column the project speaks of.
@@ -83,18 +125,22 @@ func picks(p *project.Policy, m *project.Model, column string) bool {
 	return slices.ContainsFunc(p.ColumnTags, func(t string) bool { return slices.Contains(tags, t) })
 }
 
-func verdict(p *project.Policy, f project.Field, column string, s *project.Sync) *fault.Error {
-	switch p.Effect {
-	case "allow":
-		if p.When == "" {
-			return nil
-		}
-	case "deny":
-		if p.When == "" {
-			return fault.New(fault.PolicyDenied, "policy %s keeps column %s from %s.%s", p.Name, column, s.Destination, f.Field).At(f.Where).
-				WithFix("remove the field from the mapping, or change the policy")
-		}
+// verdict is why a policy keeps a column from a field.
+func verdict(p *project.Policy, s *project.Sync, field, column string) *fault.Error {
+	to := s.Destination + "." + field
+	if p.Effect == "deny" && p.When == "" {
+		return fault.New(fault.PolicyDenied, "policy %s keeps column %s from %s", p.Name, column, to).
+			WithFix("remove the field from the mapping, or change the policy")
 	}
-	return fault.New(fault.PolicyDenied, "policy %s concerns column %s, and this version enforces deny without `when` only", p.Name, column).At(f.Where).
-		WithFix("deny the column outright, or remove the policy; nothing is sent while it cannot be enforced")
+	cannot := map[string]string{
+		"mask": "mask it", "hash": "hash it", "require_approval": "ask for approval", "allow": "", "deny": "",
+	}[p.Effect]
+	if p.When != "" {
+		cannot = strings.TrimPrefix(cannot+" or judge `when`", " or ")
+	}
+	f := fault.New(fault.PolicyDenied, "policy %s (%s) concerns column %s on its way to %s; this version cannot %s, so nothing is sent", p.Name, p.Effect, column, to, cannot)
+	if p.Effect == "allow" || p.Effect == "deny" {
+		return f.WithFix("narrow the policy with `destinations` instead of `when`, or take the field out of the mapping")
+	}
+	return f.WithFix("take the field out of the mapping, or compute a %s form in the model", map[string]string{"mask": "masked", "hash": "hashed", "require_approval": "harmless"}[p.Effect])
 }

@@ -4,6 +4,7 @@ package govern
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -19,30 +20,85 @@ type TestResult struct {
 	Name    string
 	Passed  bool
 	Warn    bool
-	Failing int64      // rows that fail
-	Message string     // what was expected and what was found
-	Columns []string   // of Sample
-	Sample  [][]string // a few failing rows, as text
+	Failing int64        // rows that fail
+	Message string       // what was expected and what was found
+	Columns []string     // of Sample
+	Sample  [][]string   // a few failing rows, as text
+	Error   *fault.Error // the test could not be run: neither passed nor failed
 }
 
 const sampleRows = 5
 
-// Test runs a model's tests against its source. A test query that fails to run is an error, not a pass.
-func Test(ctx context.Context, src connector.Source, m *project.Model) ([]TestResult, error) {
-	var out []TestResult
+// Test runs a model's tests against its source. A test that cannot be run is an error, not a pass: the first such error comes back
+// beside the results. The others are run all the same, unless the source itself fails.
+func Test(ctx context.Context, src connector.Source, m *project.Model) (out []TestResult, err error) {
+	names, err := columnsOf(ctx, src, m)
+	if err != nil {
+		return nil, err
+	}
 	for i := range m.Tests {
-		r, err := runTest(ctx, src, m, &m.Tests[i])
-		if err != nil {
-			f := *fault.As(err)
-			f.Message = "test " + m.Tests[i].Name + " could not be run: " + f.Message
-			if f.Where == nil {
-				f.Where = &m.Tests[i].Where
+		t := &m.Tests[i]
+		r, failed := TestResult{Name: t.Name, Warn: t.Warn}, missing(names, t)
+		if failed == nil {
+			r, failed = runTest(ctx, src, m, t)
+		}
+		if failed != nil {
+			r.Error = broken(t, fault.As(failed))
+			if err == nil {
+				err = r.Error
 			}
-			return out, &f
+			if r.Error.GetClass() != fault.ClassConfig || ctx.Err() != nil {
+				return out, r.Error
+			}
 		}
 		out = append(out, r)
 	}
-	return out, nil
+	return out, err
+}
+
+// broken says which test could not be run.
+func broken(t *project.Test, cause *fault.Error) *fault.Error {
+	f := *cause
+	f.Message = "test " + t.Name + " could not be run: " + f.Message
+	if f.Code == fault.SourceQueryFailed && f.Fix == "" && t.Kind == project.TestSQL {
+		f.Fix = "Mend the query of the test; {{ model }} stands for the model."
+	}
+	f.Line, f.Column = 0, 0 // they are of the statement the test became
+	if f.Where == nil {
+		f.Where = &t.Where
+	}
+	return &f
+}
+
+// columnsOf gives the model's columns when a test names some.
+func columnsOf(ctx context.Context, src connector.Source, m *project.Model) (names []string, err error) {
+	if !slices.ContainsFunc(m.Tests, func(t project.Test) bool { return len(t.Columns) > 0 }) {
+		return nil, nil
+	}
+	schema, err := src.Describe(ctx, connector.Query{SQL: m.SQL, Table: m.Table})
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range schema.Fields() {
+		names = append(names, f.Name)
+	}
+	return names, nil
+}
+
+// missing looks for the test's columns among the model's. The source is not left to notice: SQLite takes a quoted name that is no
+// column for a text, so that a misspelt not_null would pass.
+func missing(names []string, t *project.Test) error {
+	for _, c := range t.Columns {
+		if slices.Contains(names, c) {
+			continue
+		}
+		f := fault.New(fault.SourceColumnMissing, "the model has no column %q", c).WithFix("use one of: %s", strings.Join(names, ", "))
+		if near := project.Suggest(c, names); near != "" {
+			f.WithFix("did you mean `%s`?", near)
+		}
+		return f
+	}
+	return nil
 }
 
 func runTest(ctx context.Context, src connector.Source, m *project.Model, t *project.Test) (TestResult, error) {
@@ -65,27 +121,43 @@ func runTest(ctx context.Context, src connector.Source, m *project.Model, t *pro
 	}
 	r.Passed = r.Failing == 0
 	if !r.Passed {
-		r.Message = fmt.Sprintf("%d %s", r.Failing, explain(t))
+		r.Message = explain(t, r.Failing)
 	}
 	return r, nil
 }
 
-func explain(t *project.Test) string {
+// explain says what was found: n failing rows.
+func explain(t *project.Test, n int64) string {
 	cols := strings.Join(t.Columns, ", ")
 	switch t.Kind {
 	case project.TestNotNull:
-		return "rows where " + cols + " is null"
+		return counted(n, "row") + " where " + strings.Join(t.Columns, " or ") + " is null"
 	case project.TestUnique:
-		return "values of " + cols + " that occur more than once"
+		if n == 1 {
+			return "1 value of " + cols + " occurs more than once"
+		}
+		return counted(n, "value") + " of " + cols + " occur more than once"
 	case project.TestAcceptedRange:
-		return "rows where " + cols + " is out of range"
+		var ends []string
+		if t.Min != nil {
+			ends = append(ends, "below "+t.Min.String())
+		}
+		if t.Max != nil {
+			ends = append(ends, "above "+t.Max.String())
+		}
+		return counted(n, "row") + " where " + cols + " is " + strings.Join(ends, " or ")
 	case project.TestAcceptedValues:
-		return "rows where " + cols + " has another value than accepted"
-	case project.TestSQL:
-		return "rows returned"
-	case project.TestRowCount:
+		return counted(n, "row") + " where " + cols + " has another value than accepted"
+	case project.TestSQL, project.TestRowCount:
 	}
-	return "rows"
+	return counted(n, "row") + " returned"
+}
+
+func counted(n int64, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %ss", n, one)
 }
 
 func sample(rec arrow.RecordBatch, r *TestResult) error {
@@ -121,7 +193,10 @@ func statement(d connector.Dialect, m *project.Model, t *project.Test) (string, 
 	from := " FROM " + rel + " AS upwell_model"
 	switch t.Kind {
 	case project.TestSQL:
-		return fillModel(t.Query, rel), nil
+		if m.SQL == "" {
+			return fillModel(t.Query, rel, ""), nil
+		}
+		return fillModel(t.Query, modelName, rel), nil
 	case project.TestRowCount:
 		return "SELECT COUNT(*) AS n" + from, nil
 	case project.TestNotNull:
@@ -159,26 +234,6 @@ func each(list []string, format string) []string {
 	return out
 }
 
-// fillModel puts the model in place of {{ model }}: a name stays a name, SQL becomes a subquery with an alias where none is given.
-func fillModel(query, rel string) string {
-	var b strings.Builder
-	for {
-		i := strings.Index(query, "{{")
-		j := strings.Index(query, "}}")
-		if i < 0 || j < i {
-			b.WriteString(query)
-			return strings.TrimRight(strings.TrimSpace(b.String()), ";")
-		}
-		b.WriteString(query[:i])
-		if strings.TrimSpace(query[i+2:j]) == "model" {
-			b.WriteString("(SELECT * FROM " + rel + " AS upwell_inner) AS upwell_model")
-		} else {
-			b.WriteString(query[i : j+2])
-		}
-		query = query[j+2:]
-	}
-}
-
 // literal writes a test's parameter. Parameters come from the project file, which may hold any SQL anyway; quoting keeps
 // apostrophes right. Numbers are bare, texts standard strings.
 func literal(v row.Value) string {
@@ -211,7 +266,12 @@ func countRows(ctx context.Context, src connector.Source, query string, t *proje
 	}
 	r.Passed = (t.Min == nil || n >= t.Min.Int()) && (t.Max == nil || n <= t.Max.Int())
 	if !r.Passed {
-		r.Failing, r.Message = n, fmt.Sprintf("the model has %d rows", n)
+		r.Failing, r.Message = n, "the model has "+counted(n, "row")
+		if t.Min != nil && n < t.Min.Int() {
+			r.Message += ", fewer than " + t.Min.String()
+		} else {
+			r.Message += ", more than " + t.Max.String()
+		}
 	}
 	return nil
 }

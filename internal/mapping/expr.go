@@ -104,10 +104,20 @@ func (r *reading) explain(e *expression, err error) error {
 	if i := strings.IndexAny(reason, "\"`"); i >= 0 {
 		reason = strings.TrimRight(reason[:i], " :")
 	}
+	mixed := strings.HasPrefix(reason, "no such overload")
+	if mixed {
+		reason = "an operator or function does not take what it is given"
+	}
 	for _, c := range e.cols {
-		if r.raw[c].IsNull() {
+		switch v := r.raw[c]; {
+		case v.IsNull():
 			reason += fmt.Sprintf("; column %q is null", r.p.columns[c].name)
+		case mixed:
+			reason += fmt.Sprintf("; column %q is %s", r.p.columns[c].name, v.Kind())
 		}
+	}
+	if mixed {
+		reason += "; double(), int() and string() convert"
 	}
 	return errors.New(reason)
 }

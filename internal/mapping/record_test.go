@@ -268,6 +268,10 @@ func Test_reasons_of_failed_expressions_name_nulls_and_hold_no_values(t *testing
 	if rec.Invalid == nil || !strings.Contains(rec.Invalid.Message, `column "n" is null`) {
 		t.Errorf("got %+v", rec.Invalid)
 	}
+	rec = run(t, compile(t, spec(md, []project.Field{{Field: "F", CEL: "row.id + 0.5"}}, writable("F", row.Absent))), md.batch(t))[0]
+	if rec.Invalid == nil || !strings.Contains(rec.Invalid.Message, `column "id" is int; double()`) {
+		t.Errorf("kinds that do not go together: %+v", rec.Invalid)
+	}
 }
 
 func Test_results_of_expressions_are_fitted_to_the_field(t *testing.T) {

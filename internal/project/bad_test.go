@@ -119,6 +119,7 @@ var bad = []struct {
 	{"an accepted value twice", testOf("  - accepted_values: {column: a, values: [1, 1.0]}"), fault.ProjectDuplicate, "twice"},
 	{"a row count below zero", testOf("  - row_count: {min: -1}"), fault.ProjectValue, "at least 0"},
 	{"an SQL test without query", testOf("  - sql: {name: a}"), fault.ProjectMissing, "`query`"},
+	{"a placeholder that is none", testOf("  - sql: {query: \"select * from {{ modle }}\"}"), fault.ProjectValue, "{{ model }}"},
 	{"the same test twice", testOf("  - not_null: [a]", "  - not_null: a"), fault.ProjectDuplicate, "the same `not_null` test"},
 
 	// syncs
@@ -147,6 +148,7 @@ var bad = []struct {
 	{"a column matched twice", syncWith("match: {a: id, b: id}"), fault.ProjectDuplicate, "already"},
 	{"CEL with another variable", syncWith("fields: {a: {cel: rwo.id + 1}}"), fault.ProjectExpression, "rwo"},
 	{"CEL that does not parse", syncWith("fields:", "  a:", "    cel: |", "      row.id >", "      >= 5"), fault.ProjectExpression, "Syntax error"},
+	{"CEL over the whole row", syncWith("fields: {a: {cel: \"row.size()\"}}"), fault.ProjectExpression, "row.column"},
 	{"CEL with an unknown function", syncWith("fields: {a: {cel: \"now()\"}}"), fault.ProjectExpression, "now"},
 	{"a lookup without by", syncWith("fields: {a: {lookup: {object: A}}}"), fault.ProjectMissing, "`by`"},
 	{"on_missing without sense", syncWith("fields: {a: {lookup: {object: A, by: {b: id}, on_missing: skip}}}"), fault.ProjectValue, "reject, null"},

@@ -44,8 +44,8 @@ func celEnv(opts ...cel.EnvOption) (*cel.Env, error) {
 	return cel.NewEnv(append(opts, cel.OptionalTypes(), ext.Strings(), ext.Math(), ext.Lists(), ext.Sets(), ext.Encoders())...)
 }
 
-// compile checks an expression and reports every problem at its place in the file. The result is the type it yields.
-func (l *loader) compile(n *node, what, text string, env func() (*cel.Env, error)) *cel.Type {
+// compile checks an expression and reports every problem at its place in the file; nil when there is one.
+func (l *loader) compile(n *node, what, text string, env func() (*cel.Env, error)) *cel.Ast {
 	if len(text) > maxExpression {
 		l.fail(fault.ProjectLimit, n.at, "compiling %s: longer than %d KiB", what, maxExpression>>10).WithFix("compute it in the model")
 		return nil
@@ -57,7 +57,7 @@ func (l *loader) compile(n *node, what, text string, env func() (*cel.Env, error
 	}
 	checked, issues := e.Compile(text)
 	if issues == nil || issues.Err() == nil {
-		return checked.OutputType()
+		return checked
 	}
 	for i, problem := range issues.Errors() {
 		if i == 5 {

@@ -95,7 +95,11 @@ func (l *loader) fieldOrigin(f *Field, n *node, at fault.Where, what string) {
 	case "cel":
 		if text, ok := l.raw(v, what); ok {
 			f.CEL = text
-			l.compile(v, what, text, RowEnv)
+			if tree := l.compile(v, what, text, RowEnv); tree != nil {
+				if _, err := ColumnsRead(tree.NativeRep()); err != nil {
+					l.fail(fault.ProjectExpression, v.body, "compiling %s: %v in %s", what, err, tick(text))
+				}
+			}
 		}
 	case "lookup":
 		f.Lookup = l.lookup(v, what)
@@ -114,8 +118,11 @@ func (l *loader) lookup(n *node, what string) *Lookup {
 }
 
 // checkBool reports an expression that can never be true or false.
-func (l *loader) checkBool(n *node, what string, t *cel.Type) {
-	if t != nil && !slices.Contains([]cel.Kind{cel.BoolKind, cel.DynKind, cel.AnyKind}, t.Kind()) {
+func (l *loader) checkBool(n *node, what string, tree *cel.Ast) {
+	if tree == nil {
+		return
+	}
+	if t := tree.OutputType(); !slices.Contains([]cel.Kind{cel.BoolKind, cel.DynKind, cel.AnyKind}, t.Kind()) {
 		l.fail(fault.ProjectExpression, n.body, "compiling %s: it yields %s, not true or false", what, t).WithFix("write a condition")
 	}
 }

@@ -93,3 +93,15 @@ func Test_a_slip_is_understood_and_a_guess_is_not_made(t *testing.T) {
 		}
 	}
 }
+
+// The ending all custom fields of a Salesforce org share says nothing about how near two of them are.
+func Test_a_shared_ending_makes_no_words_alike(t *testing.T) {
+	fields := []string{"NPS__c", "Health_Score__c", "Email", "Phone"}
+	for word, want := range map[string]string{
+		"Nope__c": "", "Helth_Score__c": "Health_Score__c", "Email__c": "Email", "Emial__c": "Email", "Health_Score": "Health_Score__c", "HealthScore__c": "Health_Score__c",
+	} {
+		if got := project.Suggest(word, fields); got != want {
+			t.Errorf("%s: %q, want %q", word, got, want)
+		}
+	}
+}

@@ -39,13 +39,19 @@ func (l *loader) lint() {
 // personal hints at columns tagged pii that leave without any policy that speaks of them.
 func (l *loader) personal(s *Sync) {
 	m := l.p.Models[s.Model]
-	for _, f := range s.Fields {
-		if f.Column == "" || !slices.Contains(m.Columns[f.Column].Tags, "pii") {
-			continue
-		}
-		if !slices.ContainsFunc(l.p.Policies, func(p *Policy) bool { return p.speaksOf(m.Name, f.Column, m.Columns[f.Column].Tags) }) {
-			l.warn(fault.ProjectUngoverned, f.Where, "checking sync `%s`: column `%s` is tagged pii and no policy covers it", s.Name, f.Column).
+	leaves := func(column string, at fault.Where) {
+		tags := m.Columns[column].Tags
+		if slices.Contains(tags, "pii") && !slices.ContainsFunc(l.p.Policies, func(p *Policy) bool { return p.speaksOf(m.Name, column, tags) }) {
+			l.warn(fault.ProjectUngoverned, at, "checking sync `%s`: column `%s` is tagged pii and no policy covers it", s.Name, column).
 				WithFix("write a policy with column_tags: [pii], `allow` if it may go there")
+		}
+	}
+	for _, f := range s.Match {
+		leaves(f.Column, f.Where)
+	}
+	for _, f := range s.Fields {
+		for _, c := range f.Reads() {
+			leaves(c, f.Where)
 		}
 	}
 }

@@ -202,7 +202,7 @@ func (l *loader) head(start fault.Where, docs []*node, broken bool) {
 	if len(docs) > 0 {
 		doc = docs[0]
 	}
-	if doc == nil || doc.kind == isMap && doc.find("version") == nil {
+	if doc == nil || doc.kind == isNull || doc.kind == isMap && doc.find("version") == nil {
 		l.fail(fault.ProjectMissing, start, "reading the project: key `version` is missing").WithFix("add `version: 1` at the top of %s", File)
 	}
 	if n := doc.find("name"); n != nil {

@@ -66,6 +66,7 @@ func (l *loader) origin(m *Model, n *node, at fault.Where, what string) {
 	if v := n.find("sql"); v != nil {
 		if text, ok := l.raw(v, of("sql", what)); ok {
 			m.SQL, m.SQLWhere = text, v.body
+			m.sqlAt = func(line, column int) fault.Where { return v.within(line, column-1) }
 			l.query(text, of("sql", what), source, func(o int) fault.Where { return v.within(lineColumn(text, o)) })
 		}
 	}
@@ -104,6 +105,7 @@ func (l *loader) sqlFile(m *Model, n *node, path, what, source string) {
 	text := strings.TrimPrefix(string(b), "\ufeff")
 	rel := l.rel(full)
 	m.SQL, m.SQLWhere = text, fault.Where{File: rel, Line: 1, Column: 1}
+	m.sqlAt = func(line, column int) fault.Where { return fault.Where{File: rel, Line: line, Column: column} }
 	l.query(text, what, source, func(o int) fault.Where {
 		line, column := lineColumn(text, o)
 		return fault.Where{File: rel, Line: line, Column: column + 1}

@@ -17,11 +17,7 @@ func (p *Project) Order(names []string) ([]*Sync, error) {
 	wanted := map[string]bool{}
 	for _, n := range names {
 		if p.Syncs[n] == nil {
-			f := fault.New(fault.NotFound, "looking for sync %s: there is none", tick(n))
-			if s := nearest(n, p.Syncs); s != "" {
-				f.WithFix("did you mean `%s`?", s)
-			}
-			return nil, f
+			return nil, NoSuch("sync", n, slices.Sorted(maps.Keys(p.Syncs)))
 		}
 		wanted[n] = true
 	}
@@ -52,6 +48,20 @@ func (p *Project) Order(names []string) ([]*Sync, error) {
 		visit(n)
 	}
 	return out, nil
+}
+
+// NoSuch is the fault of a name that is asked for and not there; known are the names there are, sorted.
+func NoSuch(kind, name string, known []string) *fault.Error {
+	f := fault.New(fault.NotFound, "looking for %s %s: there is none", kind, tick(name))
+	switch near := Suggest(name, known); {
+	case near != "":
+		f.WithFix("did you mean `%s`?", near)
+	case len(known) == 0:
+		f.WithFix("the project defines no %s", kind)
+	case len(known) <= 10:
+		f.WithFix("use one of %s", words(known))
+	}
+	return f
 }
 
 // findCycle gives the syncs of a cycle that start depends on, in order, or nil.

@@ -56,6 +56,9 @@ func (l *loader) policy(n *node) {
 		for _, tag := range p.DestTags {
 			l.tagKnown(tag, l.destinationTags(), d.find("tags"), "destination", what)
 		}
+		objects, fields, _ := l.named()
+		l.misspelt(p.Objects, objects, d.find("objects"), "object", what)
+		l.misspelt(p.Fields, fields, d.find("fields"), "field", what)
 	}
 	if w := n.find("when"); w != nil {
 		if text, ok := l.raw(w, of("when", what)); ok {
@@ -97,6 +100,8 @@ func (l *loader) effect(p *Policy, n *node, what string) {
 	p.Columns = l.texts(v.find("columns"), of("columns", at))
 	p.ColumnTags = l.texts(v.find("column_tags"), of("column_tags", at))
 	p.Models = l.texts(v.find("models"), of("models", at))
+	_, _, columns := l.named()
+	l.misspelt(p.Columns, columns, v.find("columns"), "column", what)
 	for _, m := range p.Models {
 		l.refer("models", m, v.find("models"), what)
 	}
@@ -110,6 +115,40 @@ func (l *loader) tagKnown(tag string, known []string, n *node, thing, what strin
 		l.warn(fault.ProjectUngoverned, n.at, "reading %s: no %s has the tag %s, so the policy covers nothing by it", what, thing, n.shown(tag)).
 			WithFix("%s", didYouMean(tag, known, "give the tag to a %s, or remove it here", thing))
 	}
+}
+
+// misspelt warns of names that nothing in the project has and that are near to one it has. Others are no mistake: a policy may speak of
+// what must never be mapped.
+func (l *loader) misspelt(names, known []string, n *node, thing, what string) {
+	for _, name := range names {
+		if near := Suggest(name, known); near != "" && !slices.Contains(known, name) {
+			l.warn(fault.ProjectUngoverned, n.at, "reading %s: there is no %s %s in the project, so the policy covers nothing by it", what, thing, n.shown(name)).
+				WithFix("did you mean `%s`?", near)
+		}
+	}
+}
+
+// named are the objects, fields and columns that syncs and models speak of.
+func (l *loader) named() (objects, fields, columns []string) {
+	match := func(list []MatchField) {
+		for _, m := range list {
+			fields, columns = append(fields, m.Field), append(columns, m.Column)
+		}
+	}
+	for _, s := range l.p.Syncs {
+		objects = append(objects, s.Object)
+		match(s.Match)
+		for _, f := range s.Fields {
+			fields, columns = append(fields, f.Field), append(columns, f.Reads()...)
+		}
+	}
+	for _, m := range l.p.Models {
+		columns = append(columns, m.Key...)
+		for name := range m.Columns {
+			columns = append(columns, name)
+		}
+	}
+	return objects, fields, columns
 }
 
 func (l *loader) destinationTags() []string {

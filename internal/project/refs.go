@@ -19,10 +19,11 @@ const maxSecretFile = 1 << 20
 
 // resolved is a text with its references replaced.
 type resolved struct {
-	text    string
-	refs    bool   // it held a reference
-	literal string // the text with references left empty: what stands in the file in clear
-	missing bool   // a reference could not be resolved; the fault is reported
+	text     string
+	refs     bool   // it held a reference
+	literal  string // the text with references left empty but for their defaults: what stands in the file in clear
+	defaults bool   // a reference has a default
+	missing  bool   // a reference could not be resolved; the fault is reported
 }
 
 // resolve replaces the references of a text value.
@@ -50,7 +51,13 @@ func (l *loader) resolve(n *node, what string) resolved {
 			out.missing = true
 			return out
 		}
-		value, ok := l.reference(at, rest[i+2:i+end], what)
+		ref := rest[i+2 : i+end]
+		value, ok := l.reference(at, ref, what)
+		if scheme, arg, _ := strings.Cut(ref, ":"); scheme == "env" { // a default stands in the file, too
+			_, def, _ := strings.Cut(arg, ":-")
+			literal.WriteString(def)
+			out.defaults = out.defaults || def != ""
+		}
 		out.refs = true
 		out.missing = out.missing || !ok
 		text.WriteString(value)

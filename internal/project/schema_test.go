@@ -86,7 +86,7 @@ func Test_the_schema_refuses_what_the_loader_refuses(t *testing.T) {
 		"mirror that keeps", "insert that deletes", "append that clears", "on_exists in upsert", "a field in match and fields",
 		"a column matched twice", "every that is too short", "an unknown time zone",
 		"a time zone without cron", "where with a semicolon", "where with the word", "a guard above 100%", "aliases that explode",
-		"a header that is a list", "a row count below zero",
+		"a header that is a list", "a placeholder that is none", "a row count below zero",
 	}
 	seen, refused := 0, 0
 	for _, c := range bad {

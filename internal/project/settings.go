@@ -246,7 +246,7 @@ func (l *loader) settingText(n *node, what, name string, s connector.Setting, b 
 		b.values[name+"#password"] = pw
 	}
 	dsn := strings.HasSuffix(name, "dsn") || strings.Contains(r.literal, "://")
-	if dsnPassword(r.literal) != "" || s.Secret && !r.refs && !dsn {
+	if dsnPassword(r.literal) != "" || s.Secret && (!r.refs || r.defaults) && !dsn {
 		l.secretLiteral(n.at, what)
 	}
 }

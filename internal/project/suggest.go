@@ -1,13 +1,34 @@
 package project
 
 import (
+	"slices"
 	"sort"
 	"strings"
 )
 
+// customField ends the names of what people added to a Salesforce org.
+const customField = "__c"
+
 // Suggest gives the candidate a person most likely meant by word, or "" when none is near: at most one slip in three letters,
 // where a slip is a letter wrong, missing, too many, or two swapped. Case and the signs between words do not count.
 func Suggest(word string, candidates []string) string {
+	if stem, ok := strings.CutSuffix(word, customField); ok { // Nope__c is not near NPS__c because both end so
+		var custom, standard []string
+		for _, c := range candidates {
+			if s, ok := strings.CutSuffix(c, customField); ok {
+				custom = append(custom, s)
+			} else {
+				standard = append(standard, c)
+			}
+		}
+		if near := Suggest(stem, custom); near != "" {
+			return near + customField
+		}
+		if slices.Contains(standard, stem) {
+			return stem
+		}
+		return Suggest(stem, standard)
+	}
 	sorted := append([]string(nil), candidates...)
 	sort.Strings(sorted)
 	best, least, apart := "", len([]rune(word))/3+1, 0

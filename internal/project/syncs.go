@@ -54,7 +54,7 @@ func (l *loader) sync(name string, p pair) {
 		if m := l.p.Models[s.Model]; m != nil {
 			source = l.sourceType(m.Source)
 		}
-		s.Filter = l.condition(w, of("where", what), source)
+		s.Filter, s.FilterWhere = l.condition(w, of("where", what), source), w.at
 	}
 }
 

@@ -2,6 +2,7 @@ package project
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/upwelldata/upwell/internal/fault"
@@ -112,6 +113,7 @@ func (l *loader) testBody(t *Test, p pair, what string, number int) {
 		q := n.find("query")
 		if text, ok := l.raw(q, of("query", what)); ok {
 			t.Query = text
+			l.placeholders(q, text, of("query", what))
 			l.query(text, of("query", what), "", func(o int) fault.Where { return q.within(lineColumn(text, o)) })
 		}
 	}
@@ -121,6 +123,18 @@ func (l *loader) testBody(t *Test, p pair, what string, number int) {
 			t.Name = fmt.Sprintf("sql_%d", number)
 		} else if t.Kind == TestRowCount {
 			t.Name = string(t.Kind)
+		}
+	}
+}
+
+var placeholder = regexp.MustCompile(`\{\{\s*(\w+)\s*\}\}`)
+
+// placeholders reports what looks like {{ model }} and is not.
+func (l *loader) placeholders(n *node, text, what string) {
+	for _, m := range placeholder.FindAllStringSubmatchIndex(text, -1) {
+		if word := text[m[2]:m[3]]; word != "model" {
+			l.fail(fault.ProjectValue, n.within(lineColumn(text, m[0])), "reading %s: %s stands for nothing", what, tick(text[m[0]:m[1]])).
+				WithFix("write {{ model }}, the only one there is")
 		}
 	}
 }

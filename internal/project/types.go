@@ -66,6 +66,20 @@ type Model struct {
 	Tests       []Test
 	Where       fault.Where
 	SQLWhere    fault.Where // where the SQL text stands
+
+	sqlAt func(line, column int) fault.Where
+}
+
+// SQLAt gives the place of a line and column of the model's SQL, both from 1; column 0 is the line alone.
+func (m *Model) SQLAt(line, column int) fault.Where {
+	if m.sqlAt == nil || line < 1 {
+		return m.SQLWhere
+	}
+	w := m.sqlAt(line, max(1, column))
+	if column == 0 && line > 1 {
+		w.Column = 0
+	}
+	return w
 }
 
 // Column is what the project says of a model column.
@@ -120,6 +134,7 @@ type Sync struct {
 	IgnoreRemapping bool // on_mapping_change: ignore
 	Guards          Guards
 	Filter          string // where: SQL
+	FilterWhere     fault.Where
 	Owner           string
 	Where           fault.Where
 }

@@ -40,7 +40,7 @@ func (e *Engine) DescribeModel(ctx context.Context, m *project.Model) (columns [
 	p := &prepared{e: e, sync: &project.Sync{}, model: m}
 	schema, err := src.Describe(ctx, p.query(nil))
 	if err != nil {
-		return nil, p.undescribed(err)
+		return nil, p.undescribed(ctx, err)
 	}
 	for _, f := range schema.Fields() {
 		k, err := row.KindOf(f)

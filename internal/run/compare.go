@@ -9,15 +9,6 @@ import (
 	"github.com/upwelldata/upwell/internal/project"
 )
 
-// inModel puts the place of a model's SQL into a fault of its query.
-func (p *prepared) inModel(err error) error {
-	w := p.model.SQLWhere
-	if w.File == "" {
-		w = p.model.Where
-	}
-	return at(err, w)
-}
-
 // query is what is read of the model. columns nil = all.
 func (p *prepared) query(columns []string) connector.Query {
 	return connector.Query{SQL: p.model.SQL, Table: p.model.Table, Where: p.sync.Filter, Columns: columns}

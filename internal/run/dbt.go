@@ -1,6 +1,7 @@
 package run
 
 import (
+	"context"
 	"errors"
 	"slices"
 
@@ -55,8 +56,8 @@ func (p *prepared) excused(err error) error {
 
 // undescribed is why a model's columns could not be fetched. Where dbt says nothing the relation may be one of
 // another target of dbt.
-func (p *prepared) undescribed(err error) error {
-	err = p.excused(p.inModel(err))
+func (p *prepared) undescribed(ctx context.Context, err error) error {
+	err = p.excused(p.inCondition(ctx, err))
 	if p.model.Node == nil || !fault.Is(err, fault.SourceQueryFailed) {
 		return err
 	}

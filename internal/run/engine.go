@@ -140,6 +140,9 @@ func closing(c interface{ Close() error }, err error) error {
 
 func (e *Engine) object(ctx context.Context, d connector.Destination, s *project.Sync) (connector.Object, error) {
 	objs, err := d.Objects(ctx, []string{s.Object})
+	if fault.Is(err, fault.DestObjectMissing) {
+		return connector.Object{}, at(err, s.Where)
+	}
 	if err != nil {
 		return connector.Object{}, err
 	}

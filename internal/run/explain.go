@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -54,7 +53,7 @@ func (e *Engine) Explain(ctx context.Context, s *project.Sync, key string) (out 
 		return nil, err
 	}
 	if p.schema, err = p.source.Describe(ctx, p.query(nil)); err != nil {
-		return nil, p.undescribed(err)
+		return nil, p.undescribed(ctx, err)
 	}
 	vals, err := p.parseKey(key)
 	if err != nil {
@@ -91,48 +90,6 @@ func (p *prepared) compileFor(ctx context.Context, out *Explanation) error {
 	}
 	p.mapping = m
 	return nil
-}
-
-// parseKey reads KEY as given on a command line: the value, or col=value,… for a composite key.
-func (p *prepared) parseKey(text string) ([]row.Value, error) {
-	parts := map[string]string{}
-	if len(p.model.Key) == 1 {
-		parts[p.model.Key[0]] = strings.TrimPrefix(text, p.model.Key[0]+"=")
-	} else {
-		for _, part := range strings.Split(text, ",") {
-			k, v, ok := strings.Cut(part, "=")
-			if !ok {
-				return nil, fault.New(fault.UsageUnknown, "the key of %s has %d columns", p.model.Name, len(p.model.Key)).
-					WithFix("write it as %s=…", strings.Join(p.model.Key, "=…,"))
-			}
-			parts[strings.TrimSpace(k)] = v
-		}
-	}
-	var out []row.Value
-	for i, col := range p.model.Key {
-		text, ok := parts[col]
-		if !ok {
-			return nil, fault.New(fault.UsageUnknown, "the key column %s has no value", col)
-		}
-		kind, err := p.keyKind(i, col)
-		if err != nil {
-			return nil, err
-		}
-		v, err := row.ParseText(kind, text)
-		if err != nil {
-			return nil, fault.New(fault.UsageUnknown, "%q is not a %s, which the key column %s is", text, kind, col)
-		}
-		out = append(out, v)
-	}
-	return out, nil
-}
-
-func (p *prepared) keyKind(_ int, col string) (row.Kind, error) {
-	fields, ok := p.schema.FieldsByName(col)
-	if !ok {
-		return 0, fault.New(fault.SourceColumnMissing, "model %s yields no column %q", p.model.Name, col).At(p.model.Where)
-	}
-	return row.KindOf(fields[0])
 }
 
 func (p *prepared) explain(ctx context.Context, vals []row.Value, out *Explanation) error {
@@ -357,7 +314,7 @@ func (e *Engine) Preview(ctx context.Context, m *project.Model, limit int) (name
 	q.Limit = limit
 	schema, err := src.Describe(ctx, q)
 	if err != nil {
-		return nil, nil, nil, p.undescribed(err)
+		return nil, nil, nil, p.undescribed(ctx, err)
 	}
 	for _, f := range schema.Fields() {
 		k, err := row.KindOf(f)

@@ -58,7 +58,7 @@ func (e *Engine) prepare(ctx context.Context, s *project.Sync, snap ledger.Snaps
 		return p, err
 	}
 	if p.schema, err = p.source.Describe(ctx, p.query(nil)); err != nil {
-		return p, p.undescribed(err)
+		return p, p.undescribed(ctx, err)
 	}
 	if p.dest, err = e.connect(ctx, s); err != nil {
 		return p, err

@@ -377,7 +377,7 @@ func summarise(err error) *fault.Error {
 	if errors.As(err, &list) && len(list) > 0 {
 		first := *list[0]
 		if len(list) > 1 {
-			first.Message += fmt.Sprintf(" (and %d more problems: `upwell check --connect` lists them)", len(list)-1)
+			first.Message += fmt.Sprintf(" (and %d more: `upwell check --connect` lists them)", len(list)-1)
 		}
 		return &first
 	}

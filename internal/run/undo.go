@@ -201,6 +201,9 @@ func (u *undoing) plan(ctx context.Context, allow plan.Allow) error {
 			u.name([]string{f})
 		}
 	}
+	if faults := govern.DenyFields(u.e.Project, u.sync, slices.Concat(u.fields, u.meta.MatchFields)); len(faults) > 0 {
+		return faults
+	}
 	if err := u.references(ctx); err != nil {
 		return err
 	}

@@ -192,6 +192,24 @@ func Test_undo_obeys_policies(t *testing.T) {
 	}
 }
 
+// The field left the mapping because of the policy; an undo would bring it back.
+func Test_undo_brings_no_value_back_that_a_policy_may_be_about(t *testing.T) {
+	w := newWorld(t, standard)
+	w.wh.fill(2)
+	w.ok()
+	w.wh.set(1, "u1@example.com", "watch", 5)
+	second := w.ok()
+	w.define("    mode: upsert\n    match: {Id: id}\n    fields: {Tier: {column: tier, null: skip}}\n")
+	w.yml += "policies:\n  - name: secret\n    deny: {columns: [score]}\n"
+	w.write()
+	w.crm.took()
+	rec, _ := w.undo(second, false, run.RunOptions{})
+	if rec.Status != run.Held || rec.Error.Code != fault.PolicyDenied {
+		t.Errorf("%s %v", rec.Status, rec.Error)
+	}
+	w.wantWrites()
+}
+
 func Test_undo_pauses_the_schedule_only_when_it_restored_something(t *testing.T) {
 	w := newWorld(t, standard)
 	w.wh.fill(20)

@@ -61,8 +61,10 @@ type Client struct {
 // New makes a client. It does not connect.
 func New(o Options) (*Client, error) {
 	base, err := checkURL(o.BaseURL)
-	if err != nil {
-		return nil, err
+	if err != nil { // the project's own setting, unlike an address a tool gives later
+		f := *fault.As(err)
+		f.Code = fault.ProjectValue
+		return nil, &f
 	}
 	c := &Client{
 		base: base, gate: o.Gate, timeout: o.Timeout, maxResponse: o.MaxResponse, agent: o.UserAgent,
@@ -130,14 +132,14 @@ func loadRoots(file string) (*x509.CertPool, error) {
 	}
 	pem, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fault.Wrap(fault.DestConfig, err, "reading the trusted certificates of ca_file").NotLanded()
+		return nil, fault.Wrap(fault.ProjectReference, err, "reading the trusted certificates of ca_file").NotLanded()
 	}
 	pool, err := x509.SystemCertPool()
 	if err != nil {
 		pool = x509.NewCertPool()
 	}
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fault.New(fault.DestConfig, "ca_file %s holds no PEM certificate", file).NotLanded()
+		return nil, fault.New(fault.ProjectValue, "ca_file %s holds no PEM certificate", file).NotLanded()
 	}
 	return pool, nil
 }

@@ -162,7 +162,7 @@ func Test_any_port_is_tried_where_private_addresses_are_allowed(t *testing.T) {
 func Test_an_address_is_checked_before_use(t *testing.T) {
 	for _, u := range []string{"", "ftp://h/x", "h/x", "https://", "https://user:" + canary + "@h/", "http://h:0/", "http://h\r\n/", "file:///etc/passwd", "//h/x"} {
 		_, err := New(Options{BaseURL: u})
-		wantFault(t, err, fault.DestConfig, fault.LandedNo)
+		wantFault(t, err, fault.ProjectValue, fault.LandedNo)
 	}
 }
 
@@ -209,9 +209,9 @@ func Test_a_ca_file_must_hold_a_certificate(t *testing.T) {
 	if err := os.WriteFile(file, []byte("not a certificate"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, f := range []string{file, file + ".missing"} {
+	for f, code := range map[string]fault.Code{file: fault.ProjectValue, file + ".missing": fault.ProjectReference} {
 		_, err := New(Options{BaseURL: "https://example.com", CAFile: f})
-		wantFault(t, err, fault.DestConfig, fault.LandedNo)
+		wantFault(t, err, code, fault.LandedNo)
 	}
 }
 

@@ -3,6 +3,8 @@ package duckdb
 import (
 	"context"
 	"errors"
+	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/upwelldata/upwell/internal/fault"
@@ -12,6 +14,31 @@ import (
 type refusal string
 
 func (r refusal) Error() string { return string(r) }
+
+// owned is a refusal of the model's own text, before anything was added to it.
+type owned struct{ refusal }
+
+func (o owned) Unwrap() error { return o.refusal }
+
+// pointer is how DuckDB shows where in a statement a mistake is: the line, cut at both ends when it is long, and a mark below it.
+var pointer = regexp.MustCompile(`(?s)\s*\nLINE (\d+): (.*?)\n( *)\^\s*$`)
+
+// words gives a refusal on one line and without the pointer, and the line and column it points at.
+func (r refusal) words() (text string, line, column int) {
+	text = string(r)
+	m := pointer.FindStringSubmatch(text)
+	if m == nil {
+		return oneLine(text), 0, 0
+	}
+	line, err := strconv.Atoi(m[1])
+	if err != nil {
+		return oneLine(text), 0, 0
+	}
+	if !strings.HasPrefix(m[2], "...") {
+		column = max(0, len(m[3])-len("LINE : ")-len(m[1])+1)
+	}
+	return oneLine(strings.TrimSuffix(text, m[0])), line, column
+}
 
 // finding turns an error of this connection into a fault: an interrupt we asked for is a cancellation, a refusal is
 // SOURCE_QUERY_FAILED in DuckDB's words.
@@ -23,8 +50,12 @@ func (c *conn) finding(err error) error {
 	if !errors.As(err, &r) {
 		return err
 	}
-	f := fault.New(fault.SourceQueryFailed, "running the query on %s: %s", c.holder.options.name, strings.TrimSpace(string(r)))
+	text, line, column := r.words()
+	f := fault.New(fault.SourceQueryFailed, "running the query on %s: %s", c.holder.options.name, text)
 	f.Cause = err
+	if errors.As(err, new(owned)) {
+		f.Line, f.Column = line, column
+	}
 	switch {
 	case outOfMemory(r):
 		f = f.WithFix("Raise memory_limit of source %s, or give temp_directory a folder with more space.", c.holder.options.name)

@@ -91,7 +91,7 @@ func Test_refusals_name_the_cause(t *testing.T) {
 		{"corrupt.duckdb", "SELECT 1", fault.SourceUnreachable, "not a valid DuckDB database"},
 		{"", "SELECT * FROM 'data/none.parquet'", fault.SourceQueryFailed, "none.parquet"},
 		{"", "SELECT * FROM 'broken.parquet'", fault.SourceQueryFailed, "broken.parquet"},
-		{"", "SELECT\n  1,\n  nonsense(2)", fault.SourceQueryFailed, "LINE 3"},
+		{"", "SELECT\n  1,\n  nonsense(2)", fault.SourceQueryFailed, "nonsense"},
 		{"", "SELEKT 1", fault.SourceQueryFailed, "syntax error"},
 		{"", "SELECT * FROM nothing", fault.SourceQueryFailed, "nothing"},
 		{"", "SELECT 1; SELECT 2", fault.SourceQueryFailed, "multiple"},
@@ -118,7 +118,7 @@ func Test_refusals_name_the_cause(t *testing.T) {
 
 func Test_the_line_of_an_error_is_the_models_also_under_a_filter(t *testing.T) {
 	_, _, err := readAll(open1(t, map[string]string{}), connector.Query{SQL: "SELECT 1 AS id,\n  wrong", Where: "id > 0", Columns: []string{"id"}})
-	if err == nil || !strings.Contains(err.Error(), "LINE 2") {
+	if f := fault.As(err); f == nil || f.Line != 2 || f.Column != 3 {
 		t.Fatal(err)
 	}
 }
@@ -329,5 +329,26 @@ func Test_spilled_data_is_removed(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(filepath.Join(dir, "state", "deep", "*")); len(left) > 0 {
 		t.Error("left behind:", left)
+	}
+}
+
+func Test_a_refused_query_is_pointed_at(t *testing.T) {
+	long := "SELECT " + strings.Repeat("1, ", 100) + "\n" + strings.Repeat(" ", 300) + "nonsense(2), " + strings.Repeat("3, ", 100) + "4"
+	src := open1(t, map[string]string{"project": t.TempDir()})
+	for _, c := range []struct {
+		q            connector.Query
+		line, column int
+	}{
+		{connector.Query{SQL: "SELECT\n  1,\n  nonsense(2)"}, 3, 3},
+		{connector.Query{SQL: "SELECT\n  1 AS a,\n  nonsense(2) AS b", Columns: []string{"a"}}, 3, 3},
+		{connector.Query{SQL: "SELEKT 1"}, 1, 1},
+		{connector.Query{SQL: long}, 2, 0}, // DuckDB shows a part of the line
+		{connector.Query{SQL: "SELECT 1 AS a", Where: "nonsense(a)"}, 0, 0},
+	} {
+		_, err := src.Describe(t.Context(), c.q)
+		f := fault.As(err)
+		if f == nil || f.Line != c.line || f.Column != c.column || strings.ContainsAny(f.Message, "\n^") || strings.Contains(f.Message, "LINE") {
+			t.Errorf("%.40q: line %d, column %d, %v", c.q.SQL, f.Line, f.Column, err)
+		}
 	}
 }

@@ -87,6 +87,9 @@ func (c *conn) locate(q connector.Query, err error) error {
 	}
 	raw, own := c.compile(q.SQL)
 	if own != nil {
+		if errors.As(own, &r) {
+			return owned{r}
+		}
 		return own
 	}
 	bindings.DestroyPrepare(&raw)

@@ -106,7 +106,7 @@ func open(cfg connector.Config, env connector.Env) (*Destination, error) {
 }
 
 func setting(format string, args ...any) *fault.Error {
-	return fault.New(fault.DestConfig, "the setting "+format, args...).NotLanded()
+	return fault.New(fault.ProjectValue, "the setting "+format, args...).NotLanded()
 }
 
 // objectForm keeps an object from being a way out of the folder, a hidden file or a name other systems cannot hold.

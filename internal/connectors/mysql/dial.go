@@ -99,7 +99,8 @@ func newDialer(cfg connector.Config, projectDir string, session map[string]strin
 	}
 	conn, err := mysql.NewConnector(mc)
 	if err != nil {
-		return nil, fault.New(fault.ProjectValue, "mysql: the connection settings cannot be used: %s", d.scrub(err.Error()))
+		return nil, fault.New(fault.ProjectValue, "mysql: the connection settings cannot be used: %s", d.scrub(err.Error())).
+			WithFix("Write a dsn as user@tcp(host:3306)/database, or use host, user, password and database.")
 	}
 	d.config, d.connector = mc, conn
 	d.secrets = append(d.secrets, mc.Passwd)

@@ -45,7 +45,8 @@ func newDialer(cfg connector.Config, projectDir string) (*dialer, error) {
 	pc, err := pgconn.ParseConfig(dsn)
 	if err != nil {
 		d := &dialer{secrets: append(secrets, passwordOf(dsn))}
-		return nil, fault.New(fault.ProjectValue, "postgres: the connection settings cannot be used: %s", d.scrub(err.Error()))
+		return nil, fault.New(fault.ProjectValue, "postgres: the connection settings cannot be used: %s", d.scrub(err.Error())).
+			WithFix("Write a dsn as postgres://user@host/database or as host=… dbname=…, or use host, user, password and database.")
 	}
 	if pc.RuntimeParams == nil {
 		pc.RuntimeParams = map[string]string{}

@@ -73,7 +73,7 @@ func (s *source) execute(ctx context.Context, c *pgconn.PgConn, st connector.Sta
 
 // ledgerFault is sourceFault for statements that write: a missing right is the state's, and says what to grant.
 func (s *source) ledgerFault(ctx context.Context, err error, doing string) error {
-	out := fault.As(s.sourceFault(ctx, err, doing, "", false))
+	out := fault.As(s.sourceFault(ctx, err, doing, connector.Query{}, false))
 	if pe, ok := pgError(err); ok && (pe.Code == "42501" || pe.Code == "3F000") {
 		f := fault.New(fault.StateUnusable, "%s in postgres: %s", doing, s.scrub(words(pe)))
 		f.Cause = err

@@ -37,7 +37,7 @@ func (s *source) Check(ctx context.Context) error {
 	}
 	defer closeConn(c)
 	if _, err := query(ctx, c, "SELECT 1"); err != nil {
-		return s.sourceFault(ctx, err, "checking the connection", "", false)
+		return s.sourceFault(ctx, err, "checking the connection", connector.Query{}, false)
 	}
 	return nil
 }
@@ -68,7 +68,7 @@ func (s *source) open(ctx context.Context) (*pgconn.PgConn, error) {
 	}
 	if err := run(ctx, c, begin); err != nil {
 		closeConn(c)
-		return nil, s.sourceFault(ctx, err, "preparing the session", "", false)
+		return nil, s.sourceFault(ctx, err, "preparing the session", connector.Query{}, false)
 	}
 	return c, nil
 }
@@ -84,7 +84,7 @@ func (s *source) prepare(ctx context.Context, c *pgconn.PgConn, q connector.Quer
 	sql, args := q.Render(s.Dialect())
 	desc, err := c.Prepare(ctx, "", sql, nil)
 	if err != nil {
-		return nil, s.sourceFault(ctx, err, "preparing the query", sql, false)
+		return nil, s.sourceFault(ctx, err, "preparing the query", q, false)
 	}
 	if len(desc.Fields) == 0 {
 		return nil, fault.New(fault.SourceQueryFailed, "the query yields no columns").WithFix("A model is one SELECT statement.")
@@ -102,10 +102,10 @@ func (s *source) prepare(ctx context.Context, c *pgconn.PgConn, q connector.Quer
 	}
 	if unknown {
 		if known, err = resolveTypes(ctx, c, oids); err != nil {
-			return nil, s.sourceFault(ctx, err, "looking up column types", "", false)
+			return nil, s.sourceFault(ctx, err, "looking up column types", connector.Query{}, false)
 		}
 		if _, err := c.Prepare(ctx, "", sql, nil); err != nil { // the look-up took the unnamed statement
-			return nil, s.sourceFault(ctx, err, "preparing the query", sql, false)
+			return nil, s.sourceFault(ctx, err, "preparing the query", q, false)
 		}
 	}
 	p := &prepared{}
@@ -135,7 +135,7 @@ func (s *source) Read(ctx context.Context, q connector.Query) iter.Seq2[arrow.Re
 		}
 		if err := c.SyncConn(ctx); err != nil {
 			closeConn(c)
-			yield(nil, s.sourceFault(ctx, err, "preparing the query", "", false))
+			yield(nil, s.sourceFault(ctx, err, "preparing the query", connector.Query{}, false))
 			return
 		}
 		taken, err := c.Hijack()
@@ -166,7 +166,7 @@ func (s *source) stream(ctx context.Context, hc *pgconn.HijackedConn, p *prepare
 	}()
 
 	if err := execute(hc.Conn, p); err != nil {
-		yield(nil, s.sourceFault(ctx, err, "sending the query", "", false))
+		yield(nil, s.sourceFault(ctx, err, "sending the query", connector.Query{}, false))
 		return
 	}
 	running = true
@@ -189,13 +189,13 @@ func (s *source) stream(ctx context.Context, hc *pgconn.HijackedConn, p *prepare
 	for {
 		typ, body, err := w.next()
 		if err != nil {
-			yield(nil, s.sourceFault(ctx, err, fmt.Sprintf("reading (%d rows so far)", rows), "", true))
+			yield(nil, s.sourceFault(ctx, err, fmt.Sprintf("reading (%d rows so far)", rows), connector.Query{}, true))
 			return
 		}
 		switch typ {
 		case 'D':
 			if err := decodeRow(p.cols, n, body); err != nil {
-				yield(nil, s.sourceFault(ctx, err, fmt.Sprintf("reading row %d", rows+1), "", true))
+				yield(nil, s.sourceFault(ctx, err, fmt.Sprintf("reading row %d", rows+1), connector.Query{}, true))
 				return
 			}
 			n++
@@ -223,7 +223,7 @@ func (s *source) stream(ctx context.Context, hc *pgconn.HijackedConn, p *prepare
 				return
 			}
 			running = false
-			yield(nil, s.sourceFault(ctx, pgconn.ErrorResponseToPgError(&msg), "reading", "", true))
+			yield(nil, s.sourceFault(ctx, pgconn.ErrorResponseToPgError(&msg), "reading", connector.Query{}, true))
 			return
 		case '2', '1', 'N', 'S', 'A': // bind complete, parse complete, notice, parameter status, notification
 		default:

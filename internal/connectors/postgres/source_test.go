@@ -165,7 +165,7 @@ func Test_refused_queries_carry_the_servers_words_and_place(t *testing.T) {
 		code  fault.Code
 		words []string
 	}{
-		{"SELECT id,\n  idd FROM accounts", fault.SourceQueryFailed, []string{`column "idd" does not exist`, "line 2, column 3", "hint", "accounts.id", "42703"}},
+		{"SELECT id,\n  idd FROM accounts", fault.SourceQueryFailed, []string{`column "idd" does not exist`, "hint", "accounts.id", "42703"}},
 		{"SELECT 1 / (id - id) FROM generate_series(1, 3) id", fault.SourceQueryFailed, []string{"division by zero"}},
 		{"SELECT 1 AS a, 2 AS a", fault.SourceQueryFailed, []string{`two columns named "a"`}},
 		{"CREATE TABLE x (id int)", fault.SourceQueryFailed, []string{"no columns"}},
@@ -183,6 +183,12 @@ func Test_refused_queries_carry_the_servers_words_and_place(t *testing.T) {
 			if !strings.Contains(err.Error(), w) {
 				t.Errorf("%s: %q is missing in %v", c.sql, w, err)
 			}
+		}
+	}
+	for _, q := range []connector.Query{{SQL: "SELECT id,\n  idd FROM accounts"}, {SQL: "\nSELECT id,\n  idd FROM accounts;", Where: "id > 1"}} {
+		_, err := readAll(t.Context(), s, q)
+		if f := fault.As(err); f.Line != 2+strings.Count(q.SQL[:1], "\n") || f.Column != 3 {
+			t.Errorf("%q: line %d, column %d", q.SQL, f.Line, f.Column)
 		}
 	}
 }

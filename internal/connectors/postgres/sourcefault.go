@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/upwelldata/upwell/internal/connector"
 	"github.com/upwelldata/upwell/internal/fault"
 )
 
@@ -41,7 +42,7 @@ func (s *source) connectFault(ctx context.Context, err error) error {
 
 // sourceFault classifies what ended a query. Once rows have begun to come, everything that is not the query's own fault means
 // that the read is incomplete.
-func (s *source) sourceFault(ctx context.Context, err error, doing, sql string, reading bool) error {
+func (s *source) sourceFault(ctx context.Context, err error, doing string, q connector.Query, reading bool) error {
 	if ctx.Err() != nil {
 		return fault.Wrap(fault.Cancelled, context.Cause(ctx), "%s", doing)
 	}
@@ -71,8 +72,12 @@ func (s *source) sourceFault(ctx context.Context, err error, doing, sql string, 
 			}
 		}
 	}
-	f := fault.New(code, "%s: %s%s", doing, s.scrub(words(pe)), position(sql, int(pe.Position)))
+	f := fault.New(code, "%s: %s", doing, s.scrub(words(pe)))
 	f.Cause = err
+	if q.SQL != "" && pe.Position > 0 {
+		statement, _ := q.Render(s.Dialect())
+		f.Line, f.Column = q.Position(statement, int(pe.Position)-1)
+	}
 	switch pe.Code {
 	case "42501":
 		f.Fix = grantFix(pe.Message, s.config.User, "SELECT")
@@ -109,22 +114,6 @@ func words(pe *pgconn.PgError) string {
 		s += "; hint: " + pe.Hint
 	}
 	return s
-}
-
-// position turns the server's character position into line and column of the statement.
-func position(sql string, pos int) string {
-	runes := []rune(sql)
-	if pos < 1 || pos > len(runes)+1 {
-		return ""
-	}
-	line, col := 1, 1
-	for _, r := range runes[:pos-1] {
-		col++
-		if r == '\n' {
-			line, col = line+1, 1
-		}
-	}
-	return fmt.Sprintf(" at line %d, column %d", line, col)
 }
 
 // bare is the innermost text of a network error: the library's outer text repeats the whole connection string.

@@ -168,7 +168,7 @@ func exposed(cfg connector.Config) bool {
 }
 
 func setting(format string, args ...any) *fault.Error {
-	return fault.New(fault.DestConfig, "the setting "+format, args...).NotLanded()
+	return fault.New(fault.ProjectValue, "the setting "+format, args...).NotLanded()
 }
 
 func operation(cfg connector.Config) (connector.Operation, error) {
