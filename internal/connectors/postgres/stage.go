@@ -33,6 +33,7 @@ type stage struct {
 	n      int64             // rows staged; also the next position
 	runs   []ordinals
 	early  []early // rows refused before they were staged
+	fills  bool    // rows go into the table itself, see Fill
 	done   bool
 }
 
@@ -90,7 +91,10 @@ func (d *destination) Stage(ctx context.Context, to connector.Target) (st connec
 
 // Write encodes rows for COPY. Rows that cannot be written exactly are refused here and settled by Commit.
 func (s *stage) Write(ctx context.Context, rows *row.Batch) error {
-	width := uint16(2 + len(s.match) + len(s.fields))
+	width := len(s.match) + len(s.fields)
+	if !s.fills {
+		width += 2
+	}
 	be := binary.BigEndian
 	for i := range rows.Len() {
 		match, vals := rows.Match(i), rows.Values(i)
@@ -98,9 +102,13 @@ func (s *stage) Write(ctx context.Context, rows *row.Batch) error {
 			vals = nil
 		}
 		start := len(s.buf)
-		b := be.AppendUint16(s.buf, width)
-		b = be.AppendUint64(append(b, 0, 0, 0, 8), uint64(s.n))
-		b, partial := s.appendMask(b, vals)
+		b, partial := be.AppendUint16(s.buf, uint16(width)), false
+		if !s.fills {
+			b = be.AppendUint64(append(b, 0, 0, 0, 8), uint64(s.n))
+			b, partial = s.appendMask(b, vals)
+		} else if slices.ContainsFunc(vals, row.Value.IsAbsent) {
+			return lost(s.table, "a row lacks fields")
+		}
 		var no *refusal
 		var at *slot
 		for k, slot := range s.match {
@@ -175,10 +183,19 @@ func (s *stage) appendMask(b []byte, vals []row.Value) (out []byte, partial bool
 
 func (s *stage) send(ctx context.Context) error {
 	if err := s.feed.send(ctx, s.buf); err != nil {
-		return destFault(ctx, s.d.dialer, err, "staging rows").NotLanded()
+		return s.broken(ctx, err)
 	}
 	s.buf = s.feed.buffer()
 	return nil
+}
+
+// broken is the fault of a COPY that ended early.
+func (s *stage) broken(ctx context.Context, err error) error {
+	f := destFault(ctx, s.d.dialer, err, "staging rows").NotLanded()
+	if s.fills && ctx.Err() == nil {
+		return lost(s.table, f.Message)
+	}
+	return f
 }
 
 // Abort ends the connection; the server throws away transaction and temporary table.
@@ -199,7 +216,10 @@ func (s *stage) finish(ctx context.Context) error {
 	}
 	n, err := s.feed.finish(ctx)
 	if err != nil {
-		return destFault(ctx, s.d.dialer, err, "staging rows").NotLanded()
+		return s.broken(ctx, err)
+	}
+	if n != s.n && s.fills { // a trigger left rows out; a staged load finds them
+		return lost(s.table, "the table took fewer rows than it was given")
 	}
 	if n != s.n {
 		return fault.New(fault.DestAnswer, "staging rows: %d were sent, the server counts %d", s.n, n).NotLanded()

@@ -77,16 +77,15 @@ func (s *stage) Commit(ctx context.Context, exclude map[uint64]bool, settle func
 			_ = s.Abort(ctx) //nolint:errcheck // it cannot fail
 		}
 	}()
+	if s.fills && len(exclude) > 0 {
+		return lost(s.table, "rows have to be left out")
+	}
 	if err := s.finish(ctx); err != nil {
 		return err
 	}
-	results := &stageResults{state: make([]uint8, s.n), other: map[int64]connector.Result{}}
-	out, err := s.exclude(ctx, exclude)
+	results, err := s.write(ctx, exclude)
 	if err != nil {
 		return err
-	}
-	if err := s.merge(ctx, out, results); err != nil {
-		return destFault(ctx, s.d.dialer, err, "writing staged rows to "+s.table.quoted()).NotLanded()
 	}
 	if err := s.d.commit(ctx, s.conn); err != nil {
 		return err
@@ -106,6 +105,23 @@ func (s *stage) Commit(ctx context.Context, exclude map[uint64]bool, settle func
 		}
 	}
 	return nil
+}
+
+// write makes of the staged rows what COMMIT makes visible.
+func (s *stage) write(ctx context.Context, exclude map[uint64]bool) (*stageResults, error) {
+	results := &stageResults{state: make([]uint8, s.n), other: map[int64]connector.Result{}}
+	if s.fills { // they are where they belong, and every one is new
+		results.common = created
+		return results, nil
+	}
+	out, err := s.exclude(ctx, exclude)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.merge(ctx, out, results); err != nil {
+		return nil, destFault(ctx, s.d.dialer, err, "writing staged rows to "+s.table.quoted()).NotLanded()
+	}
+	return results, nil
 }
 
 // exclude deletes rows from the staging table and gives their positions, sorted.
