@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 
+	"github.com/upwelldata/upwell/internal/deliver"
 	"github.com/upwelldata/upwell/internal/ledger"
 	"github.com/upwelldata/upwell/internal/plan"
 )
@@ -11,7 +12,7 @@ import (
 const keptPlan = 24 << 20
 
 // judge plans, records invalid rows, closes refusals that no longer stand, and compares with a saved plan.
-func (x *execution) judge(ctx context.Context, delta ledger.Delta) error {
+func (x *execution) judge(ctx context.Context, delta ledger.Delta, intents *deliver.Intents) error {
 	d := x.definition(x.o.Full)
 	allow, err := x.lifts(ctx, &d)
 	if err != nil {
@@ -26,7 +27,7 @@ func (x *execution) judge(ctx context.Context, delta ledger.Delta) error {
 		}
 		check.see(it)
 		x.kept.Add(it)
-		return nil
+		return intents.Add(it)
 	})
 	if err != nil {
 		return err

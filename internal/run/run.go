@@ -40,6 +40,7 @@ type execution struct {
 	o       RunOptions
 	rec     *Record
 	session ledger.Session
+	keyed   bool // this run gave the ledger its key
 	home    ledger.Home
 	planner *plan.Planner
 	summary *plan.Summary
@@ -110,7 +111,17 @@ func (x *execution) run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, cmp.Close()) }()
 	x.status(ctx, Planning)
-	if err := x.judge(ctx, delta); err != nil {
+	draft, err := x.draft(ctx, stage, delta)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, draft.Discard()) }()
+	intents, err := x.intents(stage)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, intents.Discard()) }()
+	if err := x.judge(ctx, delta, intents); err != nil {
 		return err
 	}
 	failpoint.Hit(failpoint.Planned)
@@ -118,8 +129,8 @@ func (x *execution) run(ctx context.Context) (err error) {
 		return err
 	}
 	o := x.delivery(delta)
-	if stage != nil {
-		o.Prestage = &deliver.Prestage{Stage: stage.stage, Op: stage.op}
+	if stage != nil && !stage.lost {
+		o.Prestage = &deliver.Prestage{Stage: stage.stage, Op: stage.op, Draft: draft, Intents: intents}
 	}
 	return x.deliver(ctx, o)
 }
