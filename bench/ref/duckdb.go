@@ -5,11 +5,11 @@ import (
 	"database/sql"
 	"strings"
 
-	_ "github.com/duckdb/duckdb-go/v2" // makes the DuckDB file of the workload
+	_ "github.com/duckdb/duckdb-go/v2" // the bare DuckDB reader and the workload's file
 )
 
-// makeDuckDB loads the workload into a DuckDB file.
-func makeDuckDB(ctx context.Context, file, csv string) error {
+// load loads the workload into a DuckDB file.
+func load(ctx context.Context, csv, file string) error {
 	db, err := sql.Open("duckdb", file)
 	if err != nil {
 		return err
