@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/upwelldata/upwell/internal/connector"
+	"github.com/upwelldata/upwell/internal/failpoint"
 	"github.com/upwelldata/upwell/internal/plan"
 )
 
@@ -43,7 +44,8 @@ func intentRow(it *plan.Item) IntentRow {
 }
 
 // intendStaged makes the intent of a staged load durable. Invariant 5: durable intent precedes the first byte of a request.
-func (d *Delivery) intendStaged(ctx context.Context, in Intent, ph phase, k batchKind, pre *Prestage) (int64, error) {
+func (d *Delivery) intendStaged(ctx context.Context, in Intent, ph phase, k batchKind, pre *Prestage) (id int64, err error) {
+	defer failpoint.Hit(failpoint.Intended)
 	if pre != nil && pre.Intents != nil && d.Facts != nil && !d.Facts.Held && d.Facts.Parts[plan.Part{Op: k.op}] == pre.Intents.n {
 		return pre.Intents.rows.Intend(ctx, in)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/upwelldata/upwell/internal/connector"
+	"github.com/upwelldata/upwell/internal/failpoint"
 	"github.com/upwelldata/upwell/internal/fault"
 	"github.com/upwelldata/upwell/internal/plan"
 	"github.com/upwelldata/upwell/internal/row"
@@ -249,6 +250,7 @@ func (d *Delivery) stageOnce(ctx context.Context, s connector.Stager, ph phase, 
 	}
 	begun := time.Now()
 	err = stage.Commit(ctx, exclude, res.settle)
+	failpoint.Hit(failpoint.Answered)
 	d.Gate.Leave(group, feedback(err, time.Since(begun)))
 	return intent, err
 }
