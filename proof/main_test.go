@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/upwelldata/upwell/internal/connector"
+	"github.com/upwelldata/upwell/internal/connectors/postgres"
 	"github.com/upwelldata/upwell/internal/fault"
 	"github.com/upwelldata/upwell/internal/project"
 	"github.com/upwelldata/upwell/internal/run"
@@ -102,7 +103,7 @@ func (c connectors) registry() project.Registry {
 func standard() connectors {
 	return connectors{
 		sources:      map[string]connector.SourceConnector{"generator": generatorSource()},
-		destinations: map[string]connector.DestinationConnector{"wire": wireDestination()},
+		destinations: map[string]connector.DestinationConnector{"wire": wireDestination(), "postgres": postgres.Destination()},
 	}
 }
 

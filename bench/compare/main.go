@@ -31,9 +31,11 @@ type measure struct {
 }
 
 type line struct {
-	name, target string
-	bare, ours   []measure
-	note         string
+	name       string
+	most       float64 // times the bare program, at most
+	of         string  // what the bare program is
+	bare, ours []measure
+	note       string
 }
 
 func main() {
@@ -247,7 +249,7 @@ func (b *bench) postgresToPostgres(ctx context.Context) error {
 	}
 	read := func() (measure, error) { return timed("bin/ref", "read", b.src) }
 	ours := func() (measure, error) { return b.upwell(dir) }
-	if err := b.pair(line{name: "PostgreSQL -> PostgreSQL, first sync", target: "1.25x COPY + ON CONFLICT"}, empty, fresh,
+	if err := b.pair(line{name: "PostgreSQL -> PostgreSQL, first sync", most: 1.25, of: "COPY + ON CONFLICT"}, empty, fresh,
 		func() (measure, error) { return timed("bin/ref", "upsert", b.src, b.dst) }, ours); err != nil {
 		return err
 	}
@@ -256,7 +258,7 @@ func (b *bench) postgresToPostgres(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := b.pair(line{name: "PostgreSQL, nothing changed", target: "1.3x bare reader"}, nil, nil, read, ours); err != nil {
+	if err := b.pair(line{name: "PostgreSQL, nothing changed", most: 1.3, of: "bare reader"}, nil, nil, read, ours); err != nil {
 		return err
 	}
 	if _, err := b.conn.Exec(ctx, "CREATE TABLE away AS SELECT * FROM accounts WHERE id % 1000 = 500"); err != nil {
@@ -277,7 +279,7 @@ func (b *bench) postgresToPostgres(ctx context.Context) error {
 		_, err := b.conn.Exec(ctx, "VACUUM ANALYZE accounts")
 		return err
 	}
-	if err := b.pair(line{name: "PostgreSQL, 1 % changed + 0.1 % removed or back", target: "1.7x bare reader"}, nil, change, read, ours); err != nil {
+	if err := b.pair(line{name: "PostgreSQL, 1 % changed + 0.1 % removed or back", most: 1.7, of: "bare reader"}, nil, change, read, ours); err != nil {
 		return err
 	}
 	return b.disk(dir)
@@ -312,7 +314,8 @@ func (b *bench) duckdb(ctx context.Context) error {
 	if err := f.Close(); err != nil {
 		return err
 	}
-	if err := makeDuckDB(ctx, file, csv); err != nil {
+	// Another process loads it: a child's peak memory is at least that of the process that started it.
+	if _, err := timed("bin/ref", "load", csv, file); err != nil {
 		return err
 	}
 	dir, err := b.project("duck", "type: duckdb, path: '"+file+"'", "type: postgres, dsn: '"+b.dst+"'", "accounts")
@@ -325,7 +328,7 @@ func (b *bench) duckdb(ctx context.Context) error {
 	if _, err := b.upwell(dir); err != nil {
 		return err
 	}
-	return b.pair(line{name: "DuckDB, nothing changed", target: "1.3x bare reader"}, nil, nil,
+	return b.pair(line{name: "DuckDB, nothing changed", most: 1.3, of: "bare reader"}, nil, nil,
 		func() (measure, error) { return timed("bin/ref", "duck", file) }, func() (measure, error) { return b.upwell(dir) })
 }
 
@@ -335,7 +338,7 @@ func (b *bench) http(context.Context) error {
 	if err != nil {
 		return err
 	}
-	return b.pair(line{name: "HTTP, first sync, 100 rows/request, 8 at a time", target: "1.05x bare poster (95 % of its rate)"}, nil, func(int) error {
+	return b.pair(line{name: "HTTP, first sync, 100 rows/request, 8 at a time", most: 1 / 0.95, of: "bare poster (95 % of its rate)"}, nil, func(int) error {
 		return os.RemoveAll(filepath.Join(dir, ".upwell"))
 	}, func() (measure, error) { return timed("bin/ref", "post", b.src, b.sink) }, func() (measure, error) {
 		if err := os.RemoveAll(filepath.Join(dir, "upwell.lock")); err != nil {
@@ -365,7 +368,12 @@ func (b *bench) report() error {
 			continue
 		}
 		bare, ours := median(l.bare, func(m measure) float64 { return m.seconds }), median(l.ours, func(m measure) float64 { return m.seconds })
-		fmt.Fprintf(&s, "| %s | %.2f | %.2f | %.2f | %s | %.0f |\n", l.name, bare, ours, ours/bare, l.target, median(l.ours, func(m measure) float64 { return m.rss }))
+		verdict := "met"
+		if ours > l.most*bare {
+			verdict = "**missed**"
+		}
+		fmt.Fprintf(&s, "| %s | %.2f | %.2f | %.2f | %.2fx %s: %s | %.0f |\n", l.name, bare, ours, ours/bare, l.most, l.of, verdict,
+			median(l.ours, func(m measure) float64 { return m.rss }))
 	}
 	fmt.Print(s.String())
 	if !b.write {

@@ -4,6 +4,7 @@
 //	ref read   DSN          read the workload with a typed scan
 //	ref duck   FILE         the same from a DuckDB file, through database/sql
 //	ref upsert SRC DST      COPY into a staging table, then one INSERT ... ON CONFLICT
+//	ref load   CSV FILE     load the workload into a DuckDB file
 //	ref post   DSN URL      post the workload in batches of 100, 8 at a time
 package main
 
@@ -20,7 +21,6 @@ import (
 	"sync"
 	"time"
 
-	_ "github.com/duckdb/duckdb-go/v2" // the bare DuckDB reader
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 	"golang.org/x/sync/errgroup"
@@ -40,7 +40,7 @@ type account struct {
 
 func main() {
 	if len(os.Args) < 3 {
-		fail(fmt.Errorf("usage: ref read|duck|upsert|post ARGUMENT"))
+		fail(fmt.Errorf("usage: ref read|duck|load|upsert|post ARGUMENT"))
 	}
 	ctx := context.Background()
 	var n int64
@@ -50,6 +50,8 @@ func main() {
 		n, err = each(ctx, os.Args[2], func(*account) error { return nil })
 	case "duck":
 		n, err = duck(ctx, os.Args[2])
+	case "load":
+		err = load(ctx, os.Args[2], os.Args[3])
 	case "upsert":
 		n, err = upsert(ctx, os.Args[2], os.Args[3])
 	case "post":

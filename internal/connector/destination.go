@@ -2,6 +2,7 @@ package connector
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/upwelldata/upwell/internal/row"
@@ -58,6 +59,19 @@ type Stage interface {
 	// Abort throws away what was staged. It is safe after Commit and at any time.
 	Abort(ctx context.Context) error
 }
+
+// Filler is a Stager that can put a load where it belongs at once, unseen until it is committed, as long as the object holds no
+// records: an open transaction that fills an empty table.
+type Filler interface {
+	// Fill begins such a load of OpUpsert or OpInsert, of rows in which no field is Absent. It gives nil when the object is not
+	// empty, or cannot be filled that way; then rows go through Stage. The stage it gives cannot leave rows out and does not
+	// look for a bad row: Write and Commit then return an error that wraps ErrStageLost.
+	Fill(ctx context.Context, to Target) (Stage, error)
+}
+
+// ErrStageLost is wrapped by errors of a stage that holds nothing any more and never made anything visible: the rows have to be
+// staged anew.
+var ErrStageLost = errors.New("what was staged is gone")
 
 // Reader is a destination whose records can be read: for look-ups, remote ids, unknown outcomes, read_before and verify.
 type Reader interface {

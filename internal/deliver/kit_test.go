@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -179,10 +178,24 @@ func (j *journal) Intend(_ context.Context, in deliver.Intent) (int64, error) {
 	return j.next, nil
 }
 
-func (j *journal) IntendMany(ctx context.Context, in deliver.Intent, rows iter.Seq[deliver.IntentRow]) (int64, error) {
-	in.Rows = slices.Collect(rows)
-	return j.Intend(ctx, in)
+func (j *journal) IntendMany() (deliver.IntentRows, error) { return &intentRows{j: j}, nil }
+
+type intentRows struct {
+	j    *journal
+	rows []deliver.IntentRow
 }
+
+func (i *intentRows) Add(r deliver.IntentRow) error {
+	i.rows = append(i.rows, r)
+	return nil
+}
+
+func (i *intentRows) Intend(ctx context.Context, in deliver.Intent) (int64, error) {
+	in.Rows = i.rows
+	return i.j.Intend(ctx, in)
+}
+
+func (i *intentRows) Discard() error { return nil }
 
 func (j *journal) Extend(_ context.Context, id int64, deadline time.Time) error {
 	j.mu.Lock()
@@ -283,13 +296,17 @@ func (b *bench) run(t *testing.T) error {
 // try delivers.
 func (b *bench) try(t *testing.T) error {
 	t.Helper()
+	return deliver.New(b.options()).Run(t.Context())
+}
+
+func (b *bench) options() deliver.Options {
 	b.sync.Destination = "fake"
 	for _, it := range b.items {
 		if it.Action != plan.Remove {
 			it.Op = b.opName
 		}
 	}
-	d := deliver.New(deliver.Options{
+	return deliver.Options{
 		Dest: b.dest, Spec: b.spec, Sync: b.sync, RunID: "r1", Generation: 1, Gate: deliver.NewLimiter(b.limits), Ledger: b.session, Journal: b.journal,
 		Object: connector.Object{Name: "o", Ops: map[connector.Op]connector.Operation{b.opName: b.op, connector.OpDelete: b.op}, ReadBatch: 5},
 		Shape: deliver.Shape{
@@ -308,8 +325,7 @@ func (b *bench) try(t *testing.T) error {
 		Planned:  map[connector.Op]int64{b.opName: int64(b.n)},
 		Withheld: func(*plan.Item) string { return b.held },
 		Wait:     b.wait, Stop: b.stop, Tally: b.tally, NotBefore: b.before,
-	})
-	return d.Run(t.Context())
+	}
 }
 
 // want checks the tally.

@@ -3,11 +3,13 @@ package deliver
 import (
 	"cmp"
 	"context"
+	"errors"
 	"iter"
 	"slices"
 	"time"
 
 	"github.com/upwelldata/upwell/internal/connector"
+	"github.com/upwelldata/upwell/internal/failpoint"
 	"github.com/upwelldata/upwell/internal/fault"
 	"github.com/upwelldata/upwell/internal/plan"
 	"github.com/upwelldata/upwell/internal/row"
@@ -20,8 +22,10 @@ const (
 
 // Prestage is a stage that was filled while the model was read: every record of the read, under its Ordinal.
 type Prestage struct {
-	Stage connector.Stage
-	Op    connector.Op
+	Stage   connector.Stage
+	Op      connector.Op
+	Draft   *Draft   // what the ledger records if every row is accepted as new; nil = none
+	Intents *Intents // the rows of the plan that are in the stage; nil = not gathered
 }
 
 // Target is what a stage or batch of this operation is for, outside of a running delivery.
@@ -119,20 +123,20 @@ func (d *Delivery) stagedItems(ctx context.Context, ph phase, k batchKind, arriv
 
 // staged is the outcome of a staged load, compactly: rows delivered are bits, everything else is an exception.
 type staged struct {
-	done, created bits
+	done, created bitset
 	odd           map[uint64]connector.Result
 }
 
-type bits []uint64
+type bitset []uint64
 
-func (b *bits) set(i uint64) {
+func (b *bitset) set(i uint64) {
 	for uint64(len(*b)) <= i/64 {
 		*b = append(*b, 0)
 	}
 	(*b)[i/64] |= 1 << (i % 64)
 }
 
-func (b bits) has(i uint64) bool { return i/64 < uint64(len(b)) && b[i/64]&(1<<(i%64)) != 0 }
+func (b bitset) has(i uint64) bool { return i/64 < uint64(len(b)) && b[i/64]&(1<<(i%64)) != 0 }
 
 func (s *staged) settle(ord uint64, r connector.Result) {
 	switch {
@@ -177,21 +181,26 @@ func (d *Delivery) stageKind(ctx context.Context, s connector.Stager, ph phase, 
 		res := &staged{odd: map[uint64]connector.Result{}}
 		intent, err := d.stageOnce(ctx, s, ph, k, pre, res)
 		if err == nil {
-			return d.settleStaged(ctx, ph, k, pre != nil, res, intent, nil)
+			return d.settleStaged(ctx, ph, k, pre, res, intent, nil)
+		}
+		if pre != nil && errors.Is(err, connector.ErrStageLost) { // nothing came of it, and nothing is wrong with the tool
+			d.intentSettled(intent)
+			pre = nil
+			continue
 		}
 		f := fault.As(err)
 		class := f.GetClass()
 		passing := class == fault.ClassTransient || class == fault.ClassThrottled || class == fault.ClassEnvironment
 		safe := f.Landed == fault.LandedNo || d.repeatable(k.op)
-		if !passing || !safe || n == stageAttempts {
-			if serr := d.settleStaged(ctx, ph, k, pre != nil, res, intent, f); serr != nil {
+		if !passing || !safe || n == stageAttempts || d.failure() != nil {
+			if serr := d.settleStaged(ctx, ph, k, pre, res, intent, f); serr != nil {
 				return serr
 			}
 			return err
 		}
 		d.Tally.Retries.Add(1)
 		if terr := d.circuit.trip(ctx, err); terr != nil {
-			if serr := d.settleStaged(ctx, ph, k, pre != nil, res, intent, f); serr != nil {
+			if serr := d.settleStaged(ctx, ph, k, pre, res, intent, f); serr != nil {
 				return serr
 			}
 			return terr
@@ -225,15 +234,15 @@ func (d *Delivery) stageOnce(ctx context.Context, s connector.Stager, ph phase, 
 		}
 	}()
 	in := Intent{Op: k.op, At: time.Now(), Deadline: time.Now().Add(d.timeout())}
-	intent, err = d.Journal.IntendMany(ctx, in, func(yield func(IntentRow) bool) {
-		for _, it := range d.stagedItems(ctx, ph, k, pre != nil) {
-			if !yield(IntentRow{Key: it.Key, Match: it.Match, RemoteID: it.RemoteID}) {
-				return
-			}
-		}
-	})
+	intent, err = d.intendStaged(ctx, in, ph, k, pre)
 	if err != nil {
 		return 0, notLanded(err)
+	}
+	if pre != nil { // a ledger that cannot be written stops the run before anything is visible
+		if _, err := pre.Draft.wait(); err != nil {
+			d.fail(err)
+			return intent, notLanded(err)
+		}
 	}
 	group := d.Object.Ops[k.op].Group
 	if err := d.Gate.Enter(ctx, group); err != nil {
@@ -241,6 +250,7 @@ func (d *Delivery) stageOnce(ctx context.Context, s connector.Stager, ph phase, 
 	}
 	begun := time.Now()
 	err = stage.Commit(ctx, exclude, res.settle)
+	failpoint.Hit(failpoint.Answered)
 	d.Gate.Leave(group, feedback(err, time.Since(begun)))
 	return intent, err
 }
@@ -320,10 +330,16 @@ func (d *Delivery) stagedID(it *plan.Item) string {
 }
 
 // settleStaged walks the load again and records every row. f is what ended the load early, nil when it went through.
-func (d *Delivery) settleStaged(ctx context.Context, ph phase, k batchKind, arrival bool, res *staged, intent int64, f *fault.Error) error {
+func (d *Delivery) settleStaged(ctx context.Context, ph phase, k batchKind, pre *Prestage, res *staged, intent int64, f *fault.Error) error {
+	if adopted, err := d.adoptDraft(pre, res); adopted || err != nil {
+		if adopted {
+			d.intentSettled(intent)
+		}
+		return err
+	}
 	rec := d.record(context.WithoutCancel(ctx))
 	open := false
-	for ord, it := range d.stagedItems(ctx, ph, k, arrival) {
+	for ord, it := range d.stagedItems(ctx, ph, k, pre != nil) {
 		r := res.result(ord)
 		switch r.Status {
 		case connector.Delivered, connector.Skipped:
@@ -353,10 +369,17 @@ func (d *Delivery) settleStaged(ctx context.Context, ph phase, k batchKind, arri
 	if err := rec.end(); err != nil {
 		return err
 	}
-	if intent != 0 && !open {
-		d.settledIntents = append(d.settledIntents, intent)
+	if !open {
+		d.intentSettled(intent)
 	}
 	return d.failure()
+}
+
+// intentSettled notes an intent that holds nothing open; 0 is none.
+func (d *Delivery) intentSettled(id int64) {
+	if id != 0 {
+		d.settledIntents = append(d.settledIntents, id)
+	}
 }
 
 func (d *Delivery) countStatus(r connector.Result) {

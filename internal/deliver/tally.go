@@ -3,7 +3,6 @@ package deliver
 import (
 	"context"
 	"fmt"
-	"iter"
 	"maps"
 	"slices"
 	"sync"
@@ -84,6 +83,15 @@ type IntentRow struct {
 	RemoteID string
 }
 
+// IntentRows is a large intent that gathers its rows. It is no intent before Intend.
+type IntentRows interface {
+	Add(r IntentRow) error
+	// Intend makes an intent of the rows added; in has none. It is durable when Intend returns (Invariant 5).
+	Intend(ctx context.Context, in Intent) (id int64, err error)
+	// Discard throws rows away of which no intent was made; after Intend it does nothing.
+	Discard() error
+}
+
 // Refusal is a row the tool refused, or whose outcome is not known.
 type Refusal struct {
 	Key         []byte
@@ -104,8 +112,8 @@ type Refusal struct {
 type Journal interface {
 	// Intend is durable when it returns (Invariant 5). The id is unique and grows.
 	Intend(ctx context.Context, in Intent) (id int64, err error)
-	// IntendMany is Intend for the rows of a staged load, however many.
-	IntendMany(ctx context.Context, in Intent, rows iter.Seq[IntentRow]) (id int64, err error)
+	// IntendMany begins the intent of a staged load, which may have any number of rows.
+	IntendMany() (IntentRows, error)
 	// Extend moves an intent's deadline, durably: a request of it leaves later than foreseen.
 	Extend(ctx context.Context, id int64, deadline time.Time) error
 	// Settle closes an intent whose rows all have a known outcome in the ledger or a refusal on record.

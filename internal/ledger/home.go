@@ -119,6 +119,24 @@ type Session interface {
 	Close() error
 }
 
+// Drafter is a session that can write down, ahead of the tool's answer, what it records when a load is accepted as a whole.
+type Drafter interface {
+	// Draft writes the acknowledgements of every row of a delta. They are like the one given, but for key, fingerprint, match and
+	// values, which are the row's: every record has every field. It gives nil for a delta that holds anything but valid rows of
+	// keys a ledger without entries does not know. Nothing of a draft counts, and a later Begin finds nothing of it, unless it was
+	// adopted. It may be written while the delta is walked.
+	Draft(ctx context.Context, d Delta, like Ack) (Draft, error)
+}
+
+// Draft is acknowledgements that do not count yet.
+type Draft interface {
+	Rows() int64
+	// Adopt records every row, as Ack does without durable. The tool must have accepted them all.
+	Adopt() error
+	// Discard throws a draft away that was not adopted.
+	Discard() error
+}
+
 // Publication is what a finished run tells the ledger about itself.
 type Publication struct {
 	KeyColumns    []string

@@ -141,6 +141,11 @@ func (m *Mapping) KeyKinds() []row.Kind {
 // KeyDrift says how the key columns' types differ from the ledger's, for a warning; "" = they do not.
 func (m *Mapping) KeyDrift() string { return m.drift }
 
+// Whole reports that no field is ever left out of a valid record: none has null: skip.
+func (m *Mapping) Whole() bool {
+	return !slices.ContainsFunc(m.fields, func(f field) bool { return f.null == project.NullSkip })
+}
+
 // CreateOnly reports whether field i is sent only when the record is created.
 func (m *Mapping) CreateOnly(i int) bool { return m.fields[i].createOnly }
 

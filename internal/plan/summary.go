@@ -2,14 +2,10 @@ package plan
 
 import (
 	"context"
-	"encoding/binary"
-	"encoding/hex"
 	"fmt"
 	"iter"
 	"math"
 	"time"
-
-	"github.com/zeebo/xxh3"
 
 	"github.com/upwelldata/upwell/internal/connector"
 	"github.com/upwelldata/upwell/internal/fault"
@@ -72,6 +68,8 @@ type Summary struct {
 	Facts     Facts
 	DirtyRows int64
 	Warnings  []string
+
+	parts []partCount // while counting
 }
 
 // Part is a set of planned rows that delivery sends together.
@@ -149,7 +147,7 @@ func (p *Planner) SummariseItems(items iter.Seq2[*Item, error], allow Allow) (*S
 // gather counts, samples and hashes items.
 func (p *Planner) gather(s *Summary, items iter.Seq2[*Item, error], each func(*Item) error) error {
 	hash := newHasher(p.d.Hash, p.d.Meta.Version)
-	taken := map[string]int{}
+	var taken taken
 	for it, err := range items {
 		if err != nil {
 			return err
@@ -158,7 +156,7 @@ func (p *Planner) gather(s *Summary, items iter.Seq2[*Item, error], each func(*I
 		if it.Action.Sent() {
 			hash.add(it)
 		}
-		s.sample(p, it, taken)
+		s.sample(p, it, &taken)
 		if each != nil {
 			if err := each(it); err != nil {
 				return err
@@ -166,7 +164,38 @@ func (p *Planner) gather(s *Summary, items iter.Seq2[*Item, error], each func(*I
 		}
 	}
 	s.Hash = hash.sum()
+	s.total()
 	return nil
+}
+
+// partCount is what is counted of a part. A plan has few, and looking one up in a map for every row costs more than the row.
+type partCount struct {
+	part        Part
+	rows, bytes int64
+}
+
+func (s *Summary) part(it *Item) *partCount {
+	p := PartOf(it)
+	for i := range s.parts {
+		if s.parts[i].part == p {
+			return &s.parts[i]
+		}
+	}
+	s.parts = append(s.parts, partCount{part: p})
+	return &s.parts[len(s.parts)-1]
+}
+
+// total fills the maps from the parts.
+func (s *Summary) total() {
+	for _, p := range s.parts {
+		if s.Facts.Parts == nil {
+			s.Facts.Parts = map[Part]int64{}
+		}
+		s.Facts.Parts[p.part] += p.rows
+		s.ByOp[p.part.Op] += p.rows
+		s.Bytes[p.part.Op] += p.bytes
+	}
+	s.parts = nil
 }
 
 func (s *Summary) count(it *Item) {
@@ -208,14 +237,11 @@ func (s *Summary) count(it *Item) {
 		}
 		return
 	}
-	if s.Facts.Parts == nil {
-		s.Facts.Parts = map[Part]int64{}
-	}
-	s.Facts.Parts[PartOf(it)]++
-	s.ByOp[it.Op]++
-	for _, v := range it.Values {
-		if !v.IsAbsent() {
-			s.Bytes[it.Op] += int64(len(v.Str())) + 24
+	part := s.part(it)
+	part.rows++
+	for i := range it.Values {
+		if v := &it.Values[i]; !v.IsAbsent() {
+			part.bytes += int64(len(v.Str())) + 24
 		}
 	}
 	if it.Move != nil {
@@ -232,16 +258,24 @@ func (s *Summary) count(it *Item) {
 	}
 }
 
-func (s *Summary) sample(p *Planner, it *Item, taken map[string]int) {
+// taken counts the samples there are.
+type taken struct {
+	byAction [Adopt + 1]int
+	byCode   map[fault.Code]int
+}
+
+func (s *Summary) sample(p *Planner, it *Item, taken *taken) {
 	switch {
 	case it.Action == Invalid:
-		k := "invalid " + string(it.Invalid.Code)
-		if taken[k]++; taken[k] <= samplesPerCode {
+		if taken.byCode == nil {
+			taken.byCode = map[fault.Code]int{}
+		}
+		if taken.byCode[it.Invalid.Code]++; taken.byCode[it.Invalid.Code] <= samplesPerCode {
 			key, _ := row.ParseKey(it.Key) //nolint:errcheck // a sample shows what can be shown
 			s.Refusals = append(s.Refusals, Sample{Action: Invalid, Key: key, Invalid: it.Invalid})
 		}
 	case it.Action.Sent():
-		if taken[it.Action.String()]++; taken[it.Action.String()] <= samplesPerAction {
+		if taken.byAction[it.Action]++; taken.byAction[it.Action] <= samplesPerAction {
 			s.Samples = append(s.Samples, p.Sample(it))
 		}
 	}
@@ -344,43 +378,4 @@ func (s *Summary) Estimate(obj connector.Object, windows []connector.Window, lim
 		e.Seconds = max(e.Seconds, float64(e.Requests)/lim.RequestsPerSecond)
 	}
 	return e
-}
-
-// hasher sums up a plan independently of row order: definitions, ledger version, and (key, operation, fingerprint) of every
-// item, added as 128-bit numbers.
-type hasher struct {
-	head   xxh3.Uint128
-	lo, hi uint64
-	n      uint64
-	buf    []byte
-}
-
-func newHasher(definitions string, version uint64) *hasher {
-	b := binary.BigEndian.AppendUint64([]byte(definitions), version)
-	return &hasher{head: xxh3.Hash128(b)}
-}
-
-// ItemSum is an item's share of the plan hash: it changes when key, operation or planned values do.
-func ItemSum(it *Item, buf []byte) (xxh3.Uint128, []byte) {
-	buf = append(append(buf[:0], it.Key...), 0, byte(it.Action))
-	buf = append(buf, it.Op...)
-	buf = binary.BigEndian.AppendUint64(buf, it.Fingerprint)
-	return xxh3.Hash128(buf), buf
-}
-
-func (h *hasher) add(it *Item) {
-	var u xxh3.Uint128
-	u, h.buf = ItemSum(it, h.buf)
-	h.lo += u.Lo
-	h.hi += u.Hi
-	h.n++
-}
-
-func (h *hasher) sum() string {
-	var b []byte
-	for _, u := range []uint64{h.head.Hi, h.head.Lo, h.hi, h.lo, h.n} {
-		b = binary.BigEndian.AppendUint64(b, u)
-	}
-	s := xxh3.Hash128(b).Bytes()
-	return hex.EncodeToString(s[:])
 }

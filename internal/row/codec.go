@@ -117,6 +117,26 @@ func ReadOwned(b []byte, n int, dst []Value) ([]Value, []byte, error) {
 	return dst, b, nil
 }
 
+// SkipValues gives what follows n values.
+func SkipValues(b []byte, n int) ([]byte, error) {
+	for range n {
+		if len(b) > 0 && Kind(b[0]).TextBacked() {
+			size, w := binary.Uvarint(b[1:])
+			if w <= 0 || size > uint64(len(b)-1-w) {
+				return nil, errShort
+			}
+			b = b[1+w+int(size):]
+			continue
+		}
+		_, rest, err := ReadBinary(b)
+		if err != nil {
+			return nil, err
+		}
+		b = rest
+	}
+	return b, nil
+}
+
 // ReadValues reads n values into dst[:0] and gives the rest.
 func ReadValues(b []byte, n int, dst []Value) ([]Value, []byte, error) {
 	dst = dst[:0]

@@ -119,7 +119,7 @@ func passing(f *fault.Error) bool {
 // startGeneration empties the ledger when the key or the match changed: only now, when the read is complete and judged. A new
 // ledger is given its key before the first acknowledgement: should this run die, the next one must know what its keys are.
 func (x *execution) startGeneration(ctx context.Context) error {
-	if x.renewed {
+	if x.renewed && !x.keyed {
 		if err := x.e.Store.Renew(ctx, x.sync.Name); err != nil {
 			return err
 		}
@@ -134,9 +134,10 @@ func (x *execution) startGeneration(ctx context.Context) error {
 			return err
 		}
 	}
-	if !x.renewed && len(x.meta.KeyColumns) > 0 {
+	if !x.renewed && len(x.meta.KeyColumns) > 0 || x.keyed {
 		return nil
 	}
+	x.keyed = true
 	return x.republish(ctx, ledger.Publication{KeyColumns: x.model.Key, KeyKinds: x.mapping.KeyKinds(), MatchFields: x.mapping.MatchFields()})
 }
 

@@ -5,12 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"slices"
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/upwelldata/upwell/internal/connector"
 	"github.com/upwelldata/upwell/internal/deliver"
@@ -194,15 +194,6 @@ func (p *prepared) shape() deliver.Shape {
 	return s
 }
 
-// prestaged is a stage being filled while the model is read.
-type prestaged struct {
-	stage connector.Stage
-	op    connector.Op
-	batch *row.Batch
-	m     *mapping.Mapping // a second one, so that both uses of a batch can run at once
-	rec   ledger.Record
-}
-
 // reader compares one read of the model with the ledger.
 type reader struct {
 	p     *prepared
@@ -288,11 +279,6 @@ func (r *reader) run(ctx context.Context) (ledger.Delta, error) {
 	if r.diff != nil {
 		r.tally.Read.Store(r.diff.Total())
 	}
-	if r.stage != nil {
-		if err := r.stage.flush(ctx, 1); err != nil {
-			return nil, err
-		}
-	}
 	return r.cmp.Finish(ctx)
 }
 
@@ -316,13 +302,10 @@ func (r *reader) batch(ctx context.Context, rec arrow.RecordBatch) error {
 	r.cmp.Probe(r.hash, r.print, r.candidate)
 	base := r.ordinal
 	r.ordinal += uint64(n)
-	if r.stage == nil {
-		return r.put(rec, base)
+	if r.stage != nil {
+		return r.stage.put(ctx, r, rec, base)
 	}
-	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return r.put(rec, base) })
-	g.Go(func() error { return r.stage.put(gctx, rec, r.candidate, r.index, base) })
-	return g.Wait()
+	return r.put(rec, base)
 }
 
 // dropNullKeys counts rows without a key and leaves the others to be probed.
@@ -344,83 +327,36 @@ func (r *reader) dropNullKeys(rec arrow.RecordBatch, n int) error {
 	return nil
 }
 
+// candidates gives the rows of the batch that are to be put aside, and counts them.
+func (r *reader) candidates() iter.Seq[int] {
+	return func(yield func(int) bool) {
+		found := int64(0)
+		for j, c := range r.candidate {
+			if !c {
+				continue
+			}
+			i := j
+			if r.index != nil {
+				i = r.index[j]
+			}
+			if !yield(i) {
+				break
+			}
+			found++
+		}
+		r.tally.Candidates.Add(found)
+	}
+}
+
 func (r *reader) put(rec arrow.RecordBatch, base uint64) error {
-	found := int64(0)
-	for j, c := range r.candidate {
-		if !c {
-			continue
-		}
-		i := j
-		if r.index != nil {
-			i = r.index[j]
-		}
+	for i := range r.candidates() {
 		r.p.mapping.Materialise(rec, i, &r.rec)
 		r.rec.Ordinal = base + uint64(i)
 		if err := r.cmp.Put(&r.rec); err != nil {
 			return err
 		}
-		found++
 	}
-	r.tally.Candidates.Add(found)
 	return nil
-}
-
-func (s *prestaged) put(ctx context.Context, rec arrow.RecordBatch, candidate []bool, index []int, base uint64) error {
-	for j, c := range candidate {
-		if !c {
-			continue
-		}
-		i := j
-		if index != nil {
-			i = index[j]
-		}
-		s.m.Materialise(rec, i, &s.rec)
-		if s.rec.Invalid != nil {
-			continue
-		}
-		s.batch.Add(row.Meta{Ordinal: base + uint64(i)}, s.rec.Match, s.rec.Values)
-	}
-	// texts may stand in the source's memory, which lives until its next batch, or in what the mapping holds for the stage
-	err := s.flush(ctx, 1)
-	s.m.Release()
-	return err
-}
-
-func (s *prestaged) flush(ctx context.Context, atLeast int) error {
-	if s.batch.Len() < atLeast {
-		return nil
-	}
-	err := s.stage.Write(ctx, s.batch)
-	s.batch.Reset()
-	return err
-}
-
-// openPrestage opens a stage to fill during the read, where that is faster and safe: a first sync into an empty ledger, to a
-// destination that stages, with nothing to look up per row.
-func (p *prepared) openPrestage(ctx context.Context, o deliver.Options) (*prestaged, error) {
-	st, ok := p.dest.Destination.(connector.Stager)
-	empty := p.meta.Rows == 0 && len(p.dirty) == 0 && len(p.refused) == 0 && !p.sync.Baseline && !p.state.AdoptNext
-	if !ok || !p.dest.spec.Stages || !empty || !deliver.Stageable(o) {
-		return nil, nil
-	}
-	op := connector.OpUpsert
-	switch p.sync.Mode {
-	case connector.ModeInsert:
-		op = connector.OpInsert
-	case connector.ModeUpdate:
-		op = connector.OpUpdate
-	case connector.ModeAppend: // events carry ids that are known only with their keys
-		return nil, nil
-	case connector.ModeUpsert, connector.ModeMirror:
-	}
-	t := deliver.Target(o, op)
-	stage, err := st.Stage(ctx, t)
-	if err != nil {
-		return nil, at(err, p.e.Project.Destinations[p.sync.Destination].Where)
-	}
-	m := p.mapping.Clone()
-	m.Hold() // rows are gathered before they are handed over
-	return &prestaged{stage: stage, op: op, m: m, batch: row.NewBatch(t.Match, t.Fields, 8192)}, nil
 }
 
 // tests asks dbt for its word where the model is dbt's, and runs the model's tests; a failed one of severity error holds the sync

@@ -40,9 +40,11 @@ type execution struct {
 	o       RunOptions
 	rec     *Record
 	session ledger.Session
+	keyed   bool // this run gave the ledger its key
 	home    ledger.Home
 	planner *plan.Planner
 	summary *plan.Summary
+	kept    *plan.Kept // the plan, when it is small
 }
 
 // Run runs one sync. The record always comes back and says how the run ended; an error means it could not even be recorded.
@@ -109,7 +111,17 @@ func (x *execution) run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, cmp.Close()) }()
 	x.status(ctx, Planning)
-	if err := x.judge(ctx, delta); err != nil {
+	draft, err := x.draft(ctx, stage, delta)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, draft.Discard()) }()
+	intents, err := x.intents(stage)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, intents.Discard()) }()
+	if err := x.judge(ctx, delta, intents); err != nil {
 		return err
 	}
 	failpoint.Hit(failpoint.Planned)
@@ -117,8 +129,8 @@ func (x *execution) run(ctx context.Context) (err error) {
 		return err
 	}
 	o := x.delivery(delta)
-	if stage != nil {
-		o.Prestage = &deliver.Prestage{Stage: stage.stage, Op: stage.op}
+	if stage != nil && !stage.lost {
+		o.Prestage = &deliver.Prestage{Stage: stage.stage, Op: stage.op, Draft: draft, Intents: intents}
 	}
 	return x.deliver(ctx, o)
 }
@@ -183,68 +195,6 @@ func (x *execution) readVerified(ctx context.Context, stage *prestaged) (ledger.
 	return delta, cmp, err
 }
 
-// judge plans, records invalid rows, closes refusals that no longer stand, and compares with a saved plan.
-func (x *execution) judge(ctx context.Context, delta ledger.Delta) error {
-	d := x.definition(x.o.Full)
-	allow, err := x.lifts(ctx, &d)
-	if err != nil {
-		return err
-	}
-	x.planner = plan.New(d)
-	present := map[string]bool{}
-	check := newPlanCheck(x.o.Saved)
-	s, err := x.planner.Summarise(ctx, delta, allow, func(it *plan.Item) error {
-		if it.Refused && it.Action != plan.Unchanged && (it.New != nil || it.Old != nil && it.Action != plan.Leave) {
-			present[string(it.Key)] = true
-		}
-		check.see(it)
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	x.summary = s
-	x.rec.PlanHash, x.rec.Guards, x.rec.Definition = s.Hash, s.Guards, x.e.Project.DefinitionHash(x.sync.Name)
-	x.rec.Warnings = append(x.rec.Warnings, s.Warnings...)
-	if d := x.mapping.KeyDrift(); d != "" {
-		x.rec.Warnings = append(x.rec.Warnings, d)
-	}
-	c := &x.rec.Counts
-	c.Read, c.Invalid, c.Unchanged, c.Waiting = s.Counts.Read, s.Counts.Invalid, s.Counts.Unchanged, s.Counts.Waiting
-	c.Planned = Planned{Add: s.Counts.Add, Change: s.Counts.Change, Remove: s.Counts.Remove}
-	x.rec.InvalidBy = s.InvalidBy
-	x.o.Tally.Planned.Store(s.Counts.Add + s.Counts.Change + s.Counts.Remove)
-	if err := check.verdict(x.sync.Name, s.Hash, x.rec.Definition, x.meta.Version, x.e.now()); err != nil {
-		c.Pending = x.o.Tally.Planned.Load()
-		return err
-	}
-	return x.recordRefusals(ctx, present)
-}
-
-func (x *execution) recordRefusals(ctx context.Context, present map[string]bool) error {
-	var gone [][]byte
-	for k := range x.refused {
-		if !present[k] && !x.isPerson(k) {
-			gone = append(gone, []byte(k))
-		}
-	}
-	if len(gone) > 0 {
-		if err := x.e.Store.Gone(ctx, x.sync.Name, gone); err != nil {
-			return err
-		}
-	}
-	rows := make([]Refused, 0, len(x.summary.Refusals))
-	for _, r := range x.summary.Refusals {
-		rows = append(rows, Refused{
-			Sync: x.sync.Name, Key: keyBytes(r.Key), Kind: "invalid", Code: r.Invalid.Code, Field: r.Invalid.Field, Message: r.Invalid.Message,
-			FirstSeen: x.e.now(), LastSeen: x.e.now(), Run: x.rec.ID,
-		})
-	}
-	return x.e.Store.Invalidate(ctx, x.sync.Name, x.rec.ID, rows)
-}
-
-func (x *execution) isPerson(key string) bool { _, ok := x.dirty[key]; return ok }
-
 // delivery gives the options of this run's delivery. delta nil: nothing planned yet.
 func (x *execution) delivery(delta ledger.Delta) deliver.Options {
 	o := deliver.Options{
@@ -257,7 +207,12 @@ func (x *execution) delivery(delta ledger.Delta) deliver.Options {
 		o.Planned = x.summary.ByOp
 		o.Withheld = x.summary.Withholds
 		o.Facts = &x.summary.Facts
-		o.Items = func(ctx context.Context) iter.Seq2[*plan.Item, error] { return x.planner.Walk(ctx, delta) }
+		o.Items = func(ctx context.Context) iter.Seq2[*plan.Item, error] {
+			if x.kept.Whole() {
+				return x.kept.Items()
+			}
+			return x.planner.Walk(ctx, delta)
+		}
 	}
 	return o
 }

@@ -97,7 +97,7 @@ func Benchmark_loading(b *testing.B) {
 	dest := openDest(b, "dsn", d.dsn)
 	metric := func(b *testing.B) { b.ReportMetric(float64(benchRows)*float64(b.N)/b.Elapsed().Seconds(), "rows/s") }
 	b.Run("encoding alone", func(b *testing.B) {
-		s := &stage{to: l.target(), masks: map[string]bool{}}
+		s := &stage{to: l.target(), masks: map[string]*int64{}}
 		if s.table, err = tableOf(d, "target"); err != nil {
 			b.Fatal(err)
 		}

@@ -230,6 +230,21 @@ func (l load) stage(t testing.TB, d *destination, exclude map[uint64]bool, rows 
 	if err != nil {
 		return nil, err
 	}
+	return l.into(t, s, exclude, rows...)
+}
+
+// fill is stage for a table that must be fillable.
+func (l load) fill(t testing.TB, d *destination, exclude map[uint64]bool, rows ...[]row.Value) ([]string, error) {
+	t.Helper()
+	s, err := d.Fill(t.Context(), l.target())
+	if err != nil || s == nil {
+		t.Fatalf("filling: %v, %v", s, err)
+	}
+	return l.into(t, s, exclude, rows...)
+}
+
+func (l load) into(t testing.TB, s connector.Stage, exclude map[uint64]bool, rows ...[]row.Value) ([]string, error) {
+	t.Helper()
 	defer func() { _ = s.Abort(t.Context()) }()
 	b := l.batch(rows...)
 	for _, part := range []*row.Batch{b.Slice(0, len(rows)/2), b.Slice(len(rows)/2, len(rows))} {
@@ -238,7 +253,7 @@ func (l load) stage(t testing.TB, d *destination, exclude map[uint64]bool, rows 
 		}
 	}
 	list := make([]string, len(rows))
-	err = s.Commit(t.Context(), exclude, func(ordinal uint64, r connector.Result) {
+	err := s.Commit(t.Context(), exclude, func(ordinal uint64, r connector.Result) {
 		if list[ordinal] != "" {
 			t.Errorf("row %d settled twice", ordinal)
 		}

@@ -48,7 +48,7 @@ func (j *job) run(ctx context.Context) error {
 		return err
 	case connector.OpUpdate, connector.OpClear:
 		j.all(changed)
-		missing, err := answers(ctx, j.conn, st.update(), params)
+		missing, err := answers(ctx, j.conn, st.update(j.n), params)
 		for _, a := range missing {
 			j.set(a.at, connector.Result{Status: connector.Skipped, Code: fault.NotFound, Message: "the table has no row with this " + matchNames(j.match)})
 		}
@@ -68,7 +68,7 @@ func (j *job) run(ctx context.Context) error {
 		if !j.updatesFirst {
 			return j.upsert(ctx, st, params, j.n)
 		}
-		missing, err := answers(ctx, j.conn, st.update(), params)
+		missing, err := answers(ctx, j.conn, st.update(j.n), params)
 		if err != nil || len(missing) == 0 {
 			return err
 		}
@@ -84,23 +84,29 @@ func (j *job) fill(ctx context.Context, st *statement, params [][]byte) (bool, e
 	if err := run(ctx, j.conn, "SAVEPOINT fill"); err != nil {
 		return false, err
 	}
+	n, err := affected(ctx, j.conn, st.add(), params)
+	if pe, ok := pgError(err); ok && pe.Code == "23505" {
+		j.clashed = true
+		return false, run(ctx, j.conn, "ROLLBACK TO SAVEPOINT fill; RELEASE SAVEPOINT fill")
+	}
+	if err != nil {
+		return false, err
+	}
+	j.all(created)
+	if n == j.n {
+		return true, nil
+	}
+	return true, j.verify(ctx, st, params)
+}
+
+// affected executes a statement and gives the rows it wrote.
+func affected(ctx context.Context, c *pgconn.PgConn, sql string, params [][]byte) (int64, error) {
 	formats := make([]int16, len(params))
 	for i := range formats {
 		formats[i] = 1
 	}
-	res := j.conn.ExecParams(ctx, st.add(), params, nil, formats, nil).Read()
-	if pe, ok := pgError(res.Err); ok && pe.Code == "23505" {
-		j.clashed = true
-		return false, run(ctx, j.conn, "ROLLBACK TO SAVEPOINT fill; RELEASE SAVEPOINT fill")
-	}
-	if res.Err != nil {
-		return false, res.Err
-	}
-	j.all(created)
-	if res.CommandTag.RowsAffected() == j.n {
-		return true, nil
-	}
-	return true, j.verify(ctx, st, params)
+	res := c.ExecParams(ctx, sql, params, nil, formats, nil).Read()
+	return res.CommandTag.RowsAffected(), res.Err
 }
 
 func (j *job) upsert(ctx context.Context, st *statement, params [][]byte, n int64) error {

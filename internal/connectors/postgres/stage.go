@@ -29,10 +29,11 @@ type stage struct {
 	feed   *feed
 	buf    []byte
 	mask   []byte
-	masks  map[string]bool // presence masks other than "all"
-	n      int64           // rows staged; also the next position
+	masks  map[string]*int64 // rows by presence mask, masks other than "all"
+	n      int64             // rows staged; also the next position
 	runs   []ordinals
 	early  []early // rows refused before they were staged
+	fills  bool    // rows go into the table itself, see Fill
 	done   bool
 }
 
@@ -82,7 +83,7 @@ func (d *destination) Stage(ctx context.Context, to connector.Target) (st connec
 	if err := run(ctx, c, sql+") ON COMMIT DROP"); err != nil {
 		return nil, destFault(ctx, d.dialer, err, "creating the staging table").NotLanded()
 	}
-	s := &stage{d: d, conn: c, to: to, table: t, match: match, fields: fields, masks: map[string]bool{}, mask: make([]byte, (len(fields)+7)/8)}
+	s := &stage{d: d, conn: c, to: to, table: t, match: match, fields: fields, masks: map[string]*int64{}, mask: make([]byte, (len(fields)+7)/8)}
 	s.feed = startCopy(context.WithoutCancel(ctx), c, "COPY "+stageTable+" ("+strings.Join(names, ", ")+") FROM STDIN (FORMAT binary)")
 	s.buf = append(s.feed.buffer(), copyHeader...)
 	return s, nil
@@ -90,7 +91,10 @@ func (d *destination) Stage(ctx context.Context, to connector.Target) (st connec
 
 // Write encodes rows for COPY. Rows that cannot be written exactly are refused here and settled by Commit.
 func (s *stage) Write(ctx context.Context, rows *row.Batch) error {
-	width := uint16(2 + len(s.match) + len(s.fields))
+	width := len(s.match) + len(s.fields)
+	if !s.fills {
+		width += 2
+	}
 	be := binary.BigEndian
 	for i := range rows.Len() {
 		match, vals := rows.Match(i), rows.Values(i)
@@ -98,9 +102,13 @@ func (s *stage) Write(ctx context.Context, rows *row.Batch) error {
 			vals = nil
 		}
 		start := len(s.buf)
-		b := be.AppendUint16(s.buf, width)
-		b = be.AppendUint64(append(b, 0, 0, 0, 8), uint64(s.n))
-		b = s.appendMask(b, vals)
+		b, partial := be.AppendUint16(s.buf, uint16(width)), false
+		if !s.fills {
+			b = be.AppendUint64(append(b, 0, 0, 0, 8), uint64(s.n))
+			b, partial = s.appendMask(b, vals)
+		} else if slices.ContainsFunc(vals, row.Value.IsAbsent) {
+			return lost(s.table, "a row lacks fields")
+		}
 		var no *refusal
 		var at *slot
 		for k, slot := range s.match {
@@ -124,7 +132,7 @@ func (s *stage) Write(ctx context.Context, rows *row.Batch) error {
 			continue
 		}
 		s.buf = b
-		s.staged(ordinal)
+		s.staged(ordinal, partial)
 		if len(s.buf) >= feedBytes {
 			if err := s.send(ctx); err != nil {
 				return err
@@ -134,17 +142,26 @@ func (s *stage) Write(ctx context.Context, rows *row.Batch) error {
 	return nil
 }
 
-func (s *stage) staged(ordinal uint64) {
+func (s *stage) staged(ordinal uint64, partial bool) {
 	if k := len(s.runs) - 1; k >= 0 && s.runs[k].ordinal+uint64(s.runs[k].n) == ordinal {
 		s.runs[k].n++
 	} else {
 		s.runs = append(s.runs, ordinals{ordinal, s.n, 1})
 	}
 	s.n++
+	if !partial {
+		return
+	}
+	if n := s.masks[string(s.mask)]; n != nil {
+		*n++
+		return
+	}
+	one := int64(1)
+	s.masks[string(s.mask)] = &one
 }
 
-// appendMask writes which fields are present: null when all are.
-func (s *stage) appendMask(b []byte, vals []row.Value) []byte {
+// appendMask writes which fields are present, and notes it in mask: null when all are.
+func (s *stage) appendMask(b []byte, vals []row.Value) (out []byte, partial bool) {
 	absent := false
 	for k := range vals {
 		if vals[k].IsAbsent() {
@@ -153,7 +170,7 @@ func (s *stage) appendMask(b []byte, vals []row.Value) []byte {
 		}
 	}
 	if !absent {
-		return append(b, 0xFF, 0xFF, 0xFF, 0xFF)
+		return append(b, 0xFF, 0xFF, 0xFF, 0xFF), false
 	}
 	clear(s.mask)
 	for k := range vals {
@@ -161,16 +178,24 @@ func (s *stage) appendMask(b []byte, vals []row.Value) []byte {
 			s.mask[k/8] |= 1 << (k % 8)
 		}
 	}
-	s.masks[string(s.mask)] = true
-	return append(binary.BigEndian.AppendUint32(b, uint32(len(s.mask))), s.mask...)
+	return append(binary.BigEndian.AppendUint32(b, uint32(len(s.mask))), s.mask...), true
 }
 
 func (s *stage) send(ctx context.Context) error {
 	if err := s.feed.send(ctx, s.buf); err != nil {
-		return destFault(ctx, s.d.dialer, err, "staging rows").NotLanded()
+		return s.broken(ctx, err)
 	}
 	s.buf = s.feed.buffer()
 	return nil
+}
+
+// broken is the fault of a COPY that ended early.
+func (s *stage) broken(ctx context.Context, err error) error {
+	f := destFault(ctx, s.d.dialer, err, "staging rows").NotLanded()
+	if s.fills && ctx.Err() == nil {
+		return lost(s.table, f.Message)
+	}
+	return f
 }
 
 // Abort ends the connection; the server throws away transaction and temporary table.
@@ -191,7 +216,10 @@ func (s *stage) finish(ctx context.Context) error {
 	}
 	n, err := s.feed.finish(ctx)
 	if err != nil {
-		return destFault(ctx, s.d.dialer, err, "staging rows").NotLanded()
+		return s.broken(ctx, err)
+	}
+	if n != s.n && s.fills { // a trigger left rows out; a staged load finds them
+		return lost(s.table, "the table took fewer rows than it was given")
 	}
 	if n != s.n {
 		return fault.New(fault.DestAnswer, "staging rows: %d were sent, the server counts %d", s.n, n).NotLanded()

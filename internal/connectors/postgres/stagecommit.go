@@ -77,16 +77,15 @@ func (s *stage) Commit(ctx context.Context, exclude map[uint64]bool, settle func
 			_ = s.Abort(ctx) //nolint:errcheck // it cannot fail
 		}
 	}()
+	if s.fills && len(exclude) > 0 {
+		return lost(s.table, "rows have to be left out")
+	}
 	if err := s.finish(ctx); err != nil {
 		return err
 	}
-	results := &stageResults{state: make([]uint8, s.n), other: map[int64]connector.Result{}}
-	out, err := s.exclude(ctx, exclude)
+	results, err := s.write(ctx, exclude)
 	if err != nil {
 		return err
-	}
-	if err := s.merge(ctx, out, results); err != nil {
-		return destFault(ctx, s.d.dialer, err, "writing staged rows to "+s.table.quoted()).NotLanded()
 	}
 	if err := s.d.commit(ctx, s.conn); err != nil {
 		return err
@@ -106,6 +105,23 @@ func (s *stage) Commit(ctx context.Context, exclude map[uint64]bool, settle func
 		}
 	}
 	return nil
+}
+
+// write makes of the staged rows what COMMIT makes visible.
+func (s *stage) write(ctx context.Context, exclude map[uint64]bool) (*stageResults, error) {
+	results := &stageResults{state: make([]uint8, s.n), other: map[int64]connector.Result{}}
+	if s.fills { // they are where they belong, and every one is new
+		results.common = created
+		return results, nil
+	}
+	out, err := s.exclude(ctx, exclude)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.merge(ctx, out, results); err != nil {
+		return nil, destFault(ctx, s.d.dialer, err, "writing staged rows to "+s.table.quoted()).NotLanded()
+	}
+	return results, nil
 }
 
 // exclude deletes rows from the staging table and gives their positions, sorted.
@@ -156,6 +172,9 @@ func (s *stage) merge(ctx context.Context, out []int64, results *stageResults) e
 		g := s.group(mask)
 		g.empty = empty
 		g.out, g.results = out, results
+		if g.count(0, s.n) == 0 {
+			continue
+		}
 		b := &bisection{
 			conn: s.conn, dialer: s.d.dialer,
 			write: g.write,
@@ -181,18 +200,18 @@ func (s *stage) merge(ctx context.Context, out []int64, results *stageResults) e
 	return nil
 }
 
-// fewRows: below this share of the table, looking staged rows up through the index beats reading the table. The planner's
-// default price of a random page, which is that of a spinning disk, makes it read a table of a million rows to change a hundredth.
+// fewRows: below this share of the table, looking staged rows up through the index beats reading the table.
 const fewRows = 0.05
 
-// preferIndex makes the transaction join by the index where few rows of a large table are written.
+// preferIndex makes the planner look few rows up in a large table. Its default price of a random page is that of a spinning disk,
+// at which it reads a table of a million rows to change a hundredth. Joins among staged rows stay its own choice.
 func (s *stage) preferIndex(ctx context.Context) error {
 	rows, err := query(ctx, s.conn, "SELECT CAST("+strconv.FormatInt(s.n, 10)+" AS float8) < "+strconv.FormatFloat(fewRows, 'f', -1, 64)+
 		" * reltuples FROM pg_catalog.pg_class WHERE oid = '"+strings.ReplaceAll(s.table.quoted(), "'", "''")+"'::regclass")
 	if err != nil || len(rows) == 0 || string(rows[0][0]) != "t" {
 		return err
 	}
-	return run(ctx, s.conn, "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off")
+	return run(ctx, s.conn, "SET LOCAL random_page_cost = 1.0")
 }
 
 // stageGroup is the staged rows with the same fields present.
@@ -246,12 +265,8 @@ func (g *stageGroup) rows(lo, hi int64, some []answer) (*statement, [][]byte) {
 }
 
 func (g *stageGroup) write(ctx context.Context, lo, hi int64) error {
-	n := int64(-1)
-	if len(g.masks) == 0 {
-		n = hi - lo - int64(sort.Search(len(g.out), func(i int) bool { return g.out[i] >= hi })-sort.Search(len(g.out), func(i int) bool { return g.out[i] >= lo }))
-	}
 	j := &job{
-		conn: g.conn, op: g.to.Op, table: g.table, match: g.match, skipExists: g.to.SkipExists, n: n, empty: g.empty && !g.clashed,
+		conn: g.conn, op: g.to.Op, table: g.table, match: g.match, skipExists: g.to.SkipExists, n: g.count(lo, hi), empty: g.empty && !g.clashed,
 		updatesFirst: updatesFirst(g.to.Op, g.table, slices.Concat(g.match, g.fields), g.partial),
 		rows:         func(some []answer) (*statement, [][]byte) { return g.rows(lo, hi, some) },
 		set:          g.results.set,
@@ -268,6 +283,24 @@ func (g *stageGroup) write(ctx context.Context, lo, hi int64) error {
 	err := j.run(ctx)
 	g.clashed = g.clashed || j.clashed
 	return err
+}
+
+// count is how many rows of the group stand at positions [lo, hi), -1 = not known.
+func (g *stageGroup) count(lo, hi int64) int64 {
+	switch {
+	case len(g.masks) == 0:
+		out := func(at int64) int { return sort.Search(len(g.out), func(i int) bool { return g.out[i] >= at }) }
+		return hi - lo - int64(out(hi)-out(lo))
+	case lo > 0 || hi < g.n || len(g.out) > 0:
+		return -1
+	case g.partial:
+		return *g.masks[g.mask]
+	}
+	n := g.n
+	for _, partial := range g.masks {
+		n -= *partial
+	}
+	return n
 }
 
 func (g *stageGroup) duplicates(ctx context.Context, lo, hi int64) ([]int64, error) {

@@ -129,8 +129,10 @@ func (s *statement) upsert() string {
 		answerCreated + " FROM w JOIN " + s.rel("u") + " ON " + s.onReturned() + " WHERE " + isNew
 }
 
-// update writes records that exist. The answer: which rows have no record.
-func (s *statement) update() string {
+// update writes records that exist. The answer: which rows have no record. With n, the number of rows, they are looked for only
+// when fewer were written: mostly every row changes its record. It is one statement, as only in one snapshot does the answer fit
+// what was written.
+func (s *statement) update(n int64) string {
 	if len(s.fields) == 0 {
 		return s.missing()
 	}
@@ -138,8 +140,12 @@ func (s *statement) update() string {
 	for i, c := range s.fields {
 		sets = append(sets, fmt.Sprintf("%s = u.c%d", ident(c.name), len(s.match)+i))
 	}
-	return s.with(fmt.Sprintf("w AS (UPDATE %s AS d SET %s FROM %s WHERE %s AND %s RETURNING 1)", s.table.quoted(), strings.Join(sets, ", "), s.rel("u"), s.onTarget(),
+	sql := s.with(fmt.Sprintf("w AS (UPDATE %s AS d SET %s FROM %s WHERE %s AND %s RETURNING 1)", s.table.quoted(), strings.Join(sets, ", "), s.rel("u"), s.onTarget(),
 		s.guard(func(i int, _ *slot) string { return fmt.Sprintf("u.c%d", len(s.match)+i) }))) + s.selectMissing()
+	if n >= 0 {
+		sql += fmt.Sprintf(" AND (SELECT count(*) FROM w) < %d", n)
+	}
+	return sql
 }
 
 // missing asks which rows have no record.

@@ -53,6 +53,9 @@ func Run(t *testing.T, fresh func(t testing.TB) Harness) {
 	t.Run("history tells what runs did, newest first", func(t *testing.T) { history(t, fresh(t)) })
 	t.Run("reset forgets entries and keeps history", func(t *testing.T) { reset(t, fresh(t)) })
 	t.Run("a new generation keeps only what the run delivered", func(t *testing.T) { generation(t, fresh(t)) })
+	t.Run("a draft counts when it is adopted, as if acknowledged row by row", func(t *testing.T) { draft(t, fresh(t)) })
+	t.Run("a draft that is not adopted leaves nothing", func(t *testing.T) { dropped(t, fresh(t)) })
+	t.Run("only valid rows of new keys are drafted", func(t *testing.T) { undrafted(t, fresh(t)) })
 	t.Run("a random history agrees with a simple model", func(t *testing.T) { random(t, fresh) })
 }
 

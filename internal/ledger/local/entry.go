@@ -246,11 +246,15 @@ func appendEntry(b []byte, e *ledger.Entry, l *lists) []byte {
 	if kind == matchApart {
 		b = appendBytes(b, e.MatchID)
 	}
+	return appendValues(appendEntryMiddle(b, e, l), e.Values)
+}
+
+// appendEntryMiddle encodes what stands between match and values.
+func appendEntryMiddle(b []byte, e *ledger.Entry, l *lists) []byte {
 	b = binary.AppendUvarint(b, l.one(e.Run))
 	b = binary.AppendUvarint(b, l.id(e.Fields))
 	b = binary.AppendVarint(b, toUnix(e.At))
-	b = appendBytes(b, e.RemoteID)
-	return appendValues(b, e.Values)
+	return appendBytes(b, e.RemoteID)
 }
 
 // entryMatch reads the match alone.
@@ -292,7 +296,7 @@ func decodeEntry(e *ledger.Entry, key, head, payload []byte, l *lists) error {
 func relist(b, payload []byte, from, to *lists) ([]byte, error) {
 	d := decoder{b: payload}
 	kind := d.byte()
-	d.b = skipValues(&d)
+	d.skipValues()
 	if kind == matchApart {
 		d.bytes()
 	}
@@ -306,10 +310,18 @@ func relist(b, payload []byte, from, to *lists) ([]byte, error) {
 	return append(b, d.b...), nil
 }
 
-func skipValues(d *decoder) []byte {
-	var buf [8]row.Value
-	d.values(buf[:0])
-	return d.b
+func (d *decoder) skipValues() {
+	n := d.uvarint()
+	if n > uint64(len(d.b)) {
+		d.fail()
+		return
+	}
+	rest, err := row.SkipValues(d.b, int(n))
+	if err != nil {
+		d.fail()
+		return
+	}
+	d.b = rest
 }
 
 // hashMask lets tests give many keys the same hash.

@@ -1,23 +1,18 @@
 package sqlite
 
 import (
-	"bufio"
 	"context"
 	"database/sql"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc32"
-	"io"
-	"iter"
 	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/upwelldata/upwell/internal/connector"
 	"github.com/upwelldata/upwell/internal/deliver"
-	"github.com/upwelldata/upwell/internal/fault"
 	"github.com/upwelldata/upwell/internal/row"
 )
 
@@ -85,84 +80,6 @@ func (j *journal) insert(ctx context.Context, in deliver.Intent, rows []byte, fi
 		return err
 	})
 	return id, err
-}
-
-// IntendMany writes the rows to a file of their own, flushed before the intent that names it.
-func (j *journal) IntendMany(ctx context.Context, in deliver.Intent, rows iter.Seq[deliver.IntentRow]) (int64, error) {
-	dir := filepath.Join(filepath.Dir(j.s.path), "intents")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return 0, stateFault(err, "writing an intent")
-	}
-	f, err := os.CreateTemp(dir, j.run+"-*.keys")
-	if err != nil {
-		return 0, stateFault(err, "writing an intent")
-	}
-	err = writeRows(f, rows)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return 0, stateFault(errors.Join(err, os.Remove(f.Name())), "writing an intent")
-	}
-	return j.insert(ctx, in, nil, filepath.Base(f.Name()))
-}
-
-func writeRows(f io.Writer, rows iter.Seq[deliver.IntentRow]) error {
-	w := bufio.NewWriterSize(f, 256<<10)
-	var b, head []byte
-	for r := range rows {
-		b = appendRow(b[:0], r)
-		head = binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(head[:0], uint32(len(b))), crc32.ChecksumIEEE(b))
-		if _, err := w.Write(head); err != nil {
-			return err
-		}
-		if _, err := w.Write(b); err != nil {
-			return err
-		}
-	}
-	return w.Flush()
-}
-
-// intentRows yields the rows of a stored intent.
-func (s *Store) intentRows(blob []byte, file string) iter.Seq2[deliver.IntentRow, error] {
-	return func(yield func(deliver.IntentRow, error) bool) {
-		if file == "" {
-			for len(blob) > 0 {
-				r, rest, err := readRow(blob)
-				if !yield(r, err) || err != nil {
-					return
-				}
-				blob = rest
-			}
-			return
-		}
-		f, err := os.Open(filepath.Join(filepath.Dir(s.path), "intents", filepath.Base(file)))
-		if err != nil {
-			yield(deliver.IntentRow{}, err)
-			return
-		}
-		defer f.Close() //nolint:errcheck // read only
-		in := bufio.NewReaderSize(f, 256<<10)
-		var head [8]byte
-		for {
-			if _, err := io.ReadFull(in, head[:]); err != nil {
-				if !errors.Is(err, io.EOF) {
-					yield(deliver.IntentRow{}, err)
-				}
-				return
-			}
-			b := make([]byte, binary.LittleEndian.Uint32(head[:]))
-			if _, err := io.ReadFull(in, b); err != nil {
-				yield(deliver.IntentRow{}, err)
-				return
-			}
-			if crc32.ChecksumIEEE(b) != binary.LittleEndian.Uint32(head[4:]) {
-				yield(deliver.IntentRow{}, fault.New(fault.StateCorrupt, "%s does not hold what was written", file))
-				return
-			}
-			r, _, err := readRow(b)
-			if !yield(r, err) || err != nil {
-				return
-			}
-		}
-	}
 }
 
 // Extend moves an intent's deadline; it is durable when it returns.

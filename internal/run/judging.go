@@ -1,0 +1,75 @@
+package run
+
+import (
+	"context"
+
+	"github.com/upwelldata/upwell/internal/deliver"
+	"github.com/upwelldata/upwell/internal/ledger"
+	"github.com/upwelldata/upwell/internal/plan"
+)
+
+// keptPlan is what a plan kept in memory may take: about 100,000 changes.
+const keptPlan = 24 << 20
+
+// judge plans, records invalid rows, closes refusals that no longer stand, and compares with a saved plan.
+func (x *execution) judge(ctx context.Context, delta ledger.Delta, intents *deliver.Intents) error {
+	d := x.definition(x.o.Full)
+	allow, err := x.lifts(ctx, &d)
+	if err != nil {
+		return err
+	}
+	x.planner, x.kept = plan.New(d), plan.NewKept(keptPlan)
+	present := map[string]bool{}
+	check := newPlanCheck(x.o.Saved)
+	s, err := x.planner.Summarise(ctx, delta, allow, func(it *plan.Item) error {
+		if it.Refused && it.Action != plan.Unchanged && (it.New != nil || it.Old != nil && it.Action != plan.Leave) {
+			present[string(it.Key)] = true
+		}
+		check.see(it)
+		x.kept.Add(it)
+		return intents.Add(it)
+	})
+	if err != nil {
+		return err
+	}
+	x.summary = s
+	x.rec.PlanHash, x.rec.Guards, x.rec.Definition = s.Hash, s.Guards, x.e.Project.DefinitionHash(x.sync.Name)
+	x.rec.Warnings = append(x.rec.Warnings, s.Warnings...)
+	if d := x.mapping.KeyDrift(); d != "" {
+		x.rec.Warnings = append(x.rec.Warnings, d)
+	}
+	c := &x.rec.Counts
+	c.Read, c.Invalid, c.Unchanged, c.Waiting = s.Counts.Read, s.Counts.Invalid, s.Counts.Unchanged, s.Counts.Waiting
+	c.Planned = Planned{Add: s.Counts.Add, Change: s.Counts.Change, Remove: s.Counts.Remove}
+	x.rec.InvalidBy = s.InvalidBy
+	x.o.Tally.Planned.Store(s.Counts.Add + s.Counts.Change + s.Counts.Remove)
+	if err := check.verdict(x.sync.Name, s.Hash, x.rec.Definition, x.meta.Version, x.e.now()); err != nil {
+		c.Pending = x.o.Tally.Planned.Load()
+		return err
+	}
+	return x.recordRefusals(ctx, present)
+}
+
+func (x *execution) recordRefusals(ctx context.Context, present map[string]bool) error {
+	var gone [][]byte
+	for k := range x.refused {
+		if !present[k] && !x.isPerson(k) {
+			gone = append(gone, []byte(k))
+		}
+	}
+	if len(gone) > 0 {
+		if err := x.e.Store.Gone(ctx, x.sync.Name, gone); err != nil {
+			return err
+		}
+	}
+	rows := make([]Refused, 0, len(x.summary.Refusals))
+	for _, r := range x.summary.Refusals {
+		rows = append(rows, Refused{
+			Sync: x.sync.Name, Key: keyBytes(r.Key), Kind: "invalid", Code: r.Invalid.Code, Field: r.Invalid.Field, Message: r.Invalid.Message,
+			FirstSeen: x.e.now(), LastSeen: x.e.now(), Run: x.rec.ID,
+		})
+	}
+	return x.e.Store.Invalidate(ctx, x.sync.Name, x.rec.ID, rows)
+}
+
+func (x *execution) isPerson(key string) bool { _, ok := x.dirty[key]; return ok }
