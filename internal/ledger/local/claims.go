@@ -24,6 +24,7 @@ const (
 type claim struct {
 	id   xxh3.Uint128
 	kind byte
+	key  uint64 // another hash of the key: keys may share the one they are sorted by
 }
 
 type claims struct{ byKey *sorter }
@@ -177,10 +178,10 @@ func (c *collector) judge(byKey *sorter) (n int, err error) {
 		}
 		k := cur.key()
 		pair := func(i int) [2]uint64 { return [2]uint64{be64(k[i*8:]), be64(k[i*8+8:])} }
-		name := func(hash uint64, kind byte) {
+		name := func(who [2]uint64, kind byte) {
 			n++
 			if err == nil {
-				err = addClaim(byKey, hash, id[0], id[1], uint64(kind))
+				err = addClaim(byKey, who[0], id[0], id[1], uint64(kind), who[1])
 			}
 		}
 		if pair(0) != id {
@@ -189,19 +190,19 @@ func (c *collector) judge(byKey *sorter) (n int, err error) {
 		switch who := pair(3); {
 		case be64(k[16:]) == uint64(gone):
 			if claimants > 0 && who != first {
-				name(who[0], gone)
+				name(who, gone)
 			}
 			if claimants == 1 && who != first && !told {
-				name(first[0], taken)
+				name(first, taken)
 				told = true
 			}
 		case claimants == 0:
 			first, last, claimants = who, who, 1
 		case who != last:
 			if claimants == 1 {
-				name(first[0], claimant)
+				name(first, claimant)
 			}
-			name(who[0], claimant)
+			name(who, claimant)
 			last, claimants = who, claimants+1
 		}
 		if err != nil {
@@ -243,7 +244,7 @@ func (c *claimCursor) take(h uint64) []claim {
 	c.buf = c.buf[:0]
 	for c.more && c.m.hash() == h {
 		k := c.m.key()
-		c.buf = append(c.buf, claim{xxh3.Uint128{Hi: be64(k[8:]), Lo: be64(k[16:])}, k[31]})
+		c.buf = append(c.buf, claim{xxh3.Uint128{Hi: be64(k[8:]), Lo: be64(k[16:])}, k[31], be64(k[32:])})
 		c.more = c.m.next()
 	}
 	return c.buf
@@ -256,14 +257,15 @@ func (c *claimCursor) err() error {
 	return c.m.err()
 }
 
-// troubled reports that a match is in trouble on the key looked at, which is a claimant or gone.
-func (w *walk) troubled(matchID []byte, kind byte) bool {
+// troubled reports that a match is in trouble on a key with the hash looked at.
+func (w *walk) troubled(key, matchID []byte, kind byte) bool {
 	if matchID == nil || len(w.claim) == 0 {
 		return false
 	}
 	u := identity(w.d.c.s.m.Meta.Seed, matchID)
+	who := xxh3.Hash(key)
 	for _, c := range w.claim {
-		if c.id == u && c.kind == kind {
+		if c.id == u && c.kind == kind && c.key == who {
 			return true
 		}
 	}
@@ -272,8 +274,8 @@ func (w *walk) troubled(matchID []byte, kind byte) bool {
 
 func be64(b []byte) uint64 { return binary.BigEndian.Uint64(b) }
 
-// collides reports that rows with other keys claim the match of the row looked at.
-func (w *walk) collides(matchID []byte) bool { return w.troubled(matchID, claimant) }
+// collides reports that rows with other keys claim the match of a row.
+func (w *walk) collides(key, matchID []byte) bool { return w.troubled(key, matchID, claimant) }
 
 // matchHash is what the index keeps of an identity; 0 stands for none.
 func matchHash(u xxh3.Uint128) uint64 { return max(u.Lo, 1) }

@@ -39,7 +39,7 @@ func (n *counter) row(w *walk, old *live, dup bool) error {
 		n.counts.Invalid[fault.KeyDuplicate]++
 	case code != "":
 		n.counts.Invalid[code]++
-	case matchID != nil && w.collides(matchID):
+	case matchID != nil && w.collides(w.key, matchID):
 		n.counts.Invalid[fault.MatchDuplicate]++
 	case w.unchangedLate(old, print):
 		n.counts.Unchanged++
@@ -87,7 +87,7 @@ func entryMatchID(old *live) ([]byte, error) {
 
 func (w *walk) entryCollides(old *live) (bool, error) {
 	id, err := entryMatchID(old)
-	return err == nil && w.collides(id), err
+	return err == nil && w.collides(old.key, id), err
 }
 
 var (

@@ -300,16 +300,16 @@ func (t *teller) row(w *walk, at *live, dup bool) error {
 	switch {
 	case dup:
 		t.rec.Invalid = duplicateKey()
-	case t.rec.Invalid == nil && w.collides(t.rec.MatchID):
+	case t.rec.Invalid == nil && w.collides(w.key, t.rec.MatchID):
 		t.rec.Invalid = duplicateMatch()
 	case t.rec.Invalid == nil && w.unchangedLate(at, t.rec.Fingerprint):
 		return nil
 	}
 	return t.tell(ledger.Change{
 		Hash: w.hash, Key: t.rec.Key, New: &t.rec, Old: old,
-		OldClaimed:  old != nil && w.troubled(old.MatchID, gone),
-		OpenClaimed: w.troubled(w.d.c.opts.DirtyMatch[string(t.rec.Key)], gone),
-		Taken:       w.troubled(t.rec.MatchID, taken),
+		OldClaimed:  old != nil && w.troubled(w.key, old.MatchID, gone),
+		OpenClaimed: w.troubled(w.key, w.d.c.opts.DirtyMatch[string(t.rec.Key)], gone),
+		Taken:       w.troubled(w.key, t.rec.MatchID, taken),
 	})
 }
 
@@ -320,7 +320,7 @@ func (t *teller) first(w *walk, at *live, dup bool) error {
 	}
 	inv := duplicateKey()
 	if !dup {
-		if !w.collides(old.MatchID) {
+		if !w.collides(old.Key, old.MatchID) {
 			return nil
 		}
 		inv = duplicateMatch()
@@ -336,12 +336,12 @@ func (t *teller) gone(w *walk, at *live) error {
 		return err
 	}
 	return t.tell(ledger.Change{
-		Hash: w.hash, Key: old.Key, Old: old, Claimed: w.troubled(old.MatchID, gone), OpenClaimed: w.troubled(w.d.c.opts.DirtyMatch[string(old.Key)], gone),
+		Hash: w.hash, Key: old.Key, Old: old, Claimed: w.troubled(old.Key, old.MatchID, gone), OpenClaimed: w.troubled(old.Key, w.d.c.opts.DirtyMatch[string(old.Key)], gone),
 	})
 }
 
 func (t *teller) dirty(w *walk, key []byte) error {
-	return t.tell(ledger.Change{Hash: w.hash, Key: key, Claimed: w.troubled(w.d.c.opts.DirtyMatch[string(key)], gone)})
+	return t.tell(ledger.Change{Hash: w.hash, Key: key, Claimed: w.troubled(key, w.d.c.opts.DirtyMatch[string(key)], gone)})
 }
 
 func duplicateKey() *ledger.Invalid {
