@@ -24,6 +24,7 @@ import (
 	_ "github.com/oklog/ulid/v2"
 	_ "github.com/robfig/cron/v3"
 	_ "github.com/santhosh-tekuri/jsonschema/v6"
+	_ "github.com/snowflakedb/gosnowflake/v2"
 	_ "github.com/spf13/cobra"
 	_ "github.com/vbauerster/mpb/v8"
 	_ "github.com/zeebo/xxh3"
