@@ -20,6 +20,12 @@ func Source() connector.SourceConnector {
 	return connector.SourceConnector{
 		Spec: connector.Spec{
 			Type: typeName, Title: "Snowflake", Summary: "Reads models from Snowflake, signed in with a key pair, an access token or OAuth.",
+			Grants: connector.Grants{Read: `GRANT USAGE ON WAREHOUSE {warehouse} TO ROLE {role};
+GRANT USAGE ON DATABASE {database} TO ROLE {role};
+GRANT USAGE ON SCHEMA {database}.{schema} TO ROLE {role};
+GRANT SELECT ON ALL TABLES IN SCHEMA {database}.{schema} TO ROLE {role};
+GRANT SELECT ON ALL VIEWS IN SCHEMA {database}.{schema} TO ROLE {role};
+GRANT ROLE {role} TO USER {user};`},
 			Settings: settings(),
 			HTTP:     true,
 			Sandbox:  true,
