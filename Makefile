@@ -8,6 +8,9 @@ MAKEFLAGS   += --no-builtin-rules
 GO      ?= go
 MODULE  := github.com/upwelldata/upwell
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+# minicore_disabled leaves out a native library that Snowflake's driver embeds. Without the tag the program switches it off
+# when it starts (internal/connectors/snowflake/quiet).
+TAGS    := minicore_disabled
 LDFLAGS := -X $(MODULE)/internal/cli.Version=$(VERSION)
 
 # V=1 prints every test by name. PKG narrows the packages: make test PKG=./internal/plan/...
@@ -21,7 +24,7 @@ help: ## list the targets
 
 .PHONY: build
 build: ## build bin/upwell
-	$(GO) build -buildvcs=false -trimpath -ldflags '$(LDFLAGS)' -o bin/upwell ./cmd/upwell
+	$(GO) build -tags '$(TAGS)' -buildvcs=false -trimpath -ldflags '$(LDFLAGS)' -o bin/upwell ./cmd/upwell
 
 .PHONY: demo
 demo: build ## build, then run the demo; on a terminal it stays and shows the UI

@@ -17,6 +17,7 @@ import (
 
 type sandboxResult struct {
 	Type     string         `json:"type"`
+	Role     string         `json:"role"` // source or destination
 	Addr     string         `json:"addr"`
 	Settings map[string]any `json:"settings"` // as they stand in a project file
 }
@@ -73,7 +74,7 @@ func yaml(p *printer, indent string, settings map[string]any) {
 func (r *sandboxResult) text(p *printer) {
 	p.line("%s stands in on %s; in upwell.yml:", r.Type, r.Addr)
 	p.blank()
-	p.line("destinations:")
+	p.line("%ss:", r.Role)
 	p.line("  %s:", r.Type)
 	p.line("    type: %s", r.Type)
 	yaml(p, "    ", r.Settings)
@@ -87,7 +88,7 @@ func (a *app) sandboxCommand() *cobra.Command {
 	listen := "127.0.0.1:0"
 	cmd := &cobra.Command{
 		Use:   "sandbox NAME",
-		Short: "Start a stand-in server of a destination",
+		Short: "Start a stand-in server of a tool or a warehouse",
 		Long: `Starts a local stand-in of a tool and prints the settings that connect to it, for trying things without an account. NAME is a connector
 (see ` + "`upwell connectors`" + `). It holds records in memory, refuses what the tool refuses, and ends with Ctrl-C.
 
@@ -120,22 +121,45 @@ func (a *app) sandboxes() []string {
 			out = append(out, c.Spec.Type)
 		}
 	}
+	for _, c := range a.sources {
+		if c.Sandbox != nil {
+			out = append(out, c.Spec.Type)
+		}
+	}
 	return out
 }
 
+// standIn is a connector's stand-in.
+type standIn struct {
+	spec  connector.Spec
+	role  string
+	start func(ctx context.Context, listen string) (connector.Sandbox, error)
+}
+
+// findStandIn looks for a connector's stand-in, the destination's first; known is false when there is no such connector.
+func (a *app) findStandIn(name string) (s standIn, known bool) {
+	if c, ok := a.Destination(name); ok {
+		s, known = standIn{c.Spec, "destination", c.Sandbox}, true
+	}
+	if c, ok := a.Source(name); ok && s.start == nil {
+		s, known = standIn{c.Spec, "source", c.Sandbox}, true
+	}
+	return s, known
+}
+
 func (a *app) sandbox(ctx context.Context, name, listen string) (err error) {
-	c, ok := a.Destination(name)
+	c, ok := a.findStandIn(name)
 	if !ok {
-		f := fault.New(fault.NotFound, "there is no destination connector %q", name).WithFix("use one of %s", strings.Join(a.sandboxes(), ", "))
+		f := fault.New(fault.NotFound, "there is no connector %q", name).WithFix("use one of %s", strings.Join(a.sandboxes(), ", "))
 		if near := project.Suggest(name, a.sandboxes()); near != "" {
 			f.WithFix("did you mean `%s`?", near)
 		}
 		return f
 	}
-	if c.Sandbox == nil {
+	if c.start == nil {
 		return fault.New(fault.NotFound, "%s has no stand-in server", name).WithFix("use one of %s", strings.Join(a.sandboxes(), ", "))
 	}
-	s, err := c.Sandbox(ctx, listen)
+	s, err := c.start(ctx, listen)
 	if err != nil {
 		return fault.Wrap(fault.UsageUnknown, err, "starting the stand-in of %s on %s", name, listen).WithFix("name a free address with --listen")
 	}
@@ -144,13 +168,13 @@ func (a *app) sandbox(ctx context.Context, name, listen string) (err error) {
 }
 
 // serveSandbox prints how to reach the stand-in and waits until it is interrupted.
-func (a *app) serveSandbox(ctx context.Context, c connector.DestinationConnector, s connector.Sandbox) error {
+func (a *app) serveSandbox(ctx context.Context, c standIn, s connector.Sandbox) error {
 	if !loopback(s.Addr()) {
 		a.tell(func(p *printer) {
 			p.line("%s: other machines can reach %s, and read what it holds", p.paint(yellow, "warning"), s.Addr())
 		})
 	}
-	if err := a.show(&sandboxResult{c.Spec.Type, s.Addr(), nested(c.Spec.Settings, s.Settings())}); err != nil {
+	if err := a.show(&sandboxResult{c.spec.Type, c.role, s.Addr(), nested(c.spec.Settings, s.Settings())}); err != nil {
 		return err
 	}
 	select {

@@ -24,7 +24,7 @@ type Spec struct {
 	Timeout    time.Duration // destinations: longest a request may take; also how long a dead process's request may land
 	Ledger     bool          // sources: can hold the ledger (`diff: warehouse`)
 	Grants     Grants        // sources: what the user needs, for `upwell grants`
-	Sandbox    bool          // destinations: has a stand-in server (`upwell sandbox TYPE`)
+	Sandbox    bool          // has a stand-in server (`upwell sandbox TYPE`)
 	FreeObject bool          // destinations: any object name and field is accepted (webhook, file)
 	NoMatch    bool          // destinations: match may be left out; the model key's columns identify the record
 	Stages     bool          // destinations: implements Stager
@@ -118,6 +118,8 @@ type SourceConnector struct {
 	Spec Spec
 	// Open makes a source from checked settings. It does not connect: the first call does.
 	Open func(ctx context.Context, cfg Config, env Env) (Source, error)
+	// Sandbox starts the stand-in server; nil where there is none.
+	Sandbox func(ctx context.Context, listen string) (Sandbox, error)
 }
 
 // Sandbox is a running stand-in server of a tool.

@@ -49,13 +49,6 @@ func newRelay(t testing.TB, server string) *relay {
 func (r *relay) address() string { return r.listener.Addr().String() }
 func (r *relay) open() int       { return int(r.now.Load()) }
 
-// whole counts the bytes the server answers while do runs.
-func (r *relay) whole(do func()) int {
-	r.passed.Store(0)
-	do()
-	return int(r.passed.Load())
-}
-
 // cutAfter lets so many bytes of the server pass from now on, then cuts everything.
 func (r *relay) cutAfter(n int) {
 	r.mu.Lock()

@@ -8,6 +8,7 @@ import (
 	"github.com/upwelldata/upwell/internal/connectors/mysql"
 	"github.com/upwelldata/upwell/internal/connectors/postgres"
 	"github.com/upwelldata/upwell/internal/connectors/salesforce"
+	"github.com/upwelldata/upwell/internal/connectors/snowflake"
 	"github.com/upwelldata/upwell/internal/connectors/sqlite"
 	"github.com/upwelldata/upwell/internal/connectors/webhook"
 )
@@ -18,6 +19,7 @@ func Sources() []connector.SourceConnector {
 		duckdb.Source(),
 		mysql.Source(),
 		postgres.Source(),
+		snowflake.Source(),
 		sqlite.Source(),
 	}
 }

@@ -1,0 +1,249 @@
+package snowflaketest
+
+import (
+	"strings"
+
+	"github.com/upwelldata/upwell/internal/warehousetest"
+)
+
+// A phrase is a word that begins something DuckDB says otherwise. It gives the place behind what it translated; done is false
+// when there was nothing to translate.
+type phrase func(t *translator, i int) (behind int, done bool, err error)
+
+func phrases() map[string]phrase {
+	return map[string]phrase{
+		"TRANSIENT": dropped(0), "VOLATILE": dropped(0),
+		"DATA_RETENTION_TIME_IN_DAYS": dropped(2), "COMMENT": property, "CLUSTER": clusterBy, "COPY": copyGrants,
+		"DATABASE": createDatabase,
+		"TABLE":    generator, "SEQ4": sequence, "SEQ8": sequence, "ROW_NUMBER": rowNumber,
+		"CURRENT_WAREHOUSE": current(func(s *session) string { return s.warehouse }),
+		"CURRENT_ROLE":      current(func(s *session) string { return s.role }),
+		"CURRENT_DATABASE":  current(func(s *session) string { return s.database }),
+		"CURRENT_SCHEMA":    current(func(s *session) string { return s.schema }),
+		"CURRENT_USER":      current(func(*session) string { return User }),
+		"CURRENT_ACCOUNT":   current(func(*session) string { return strings.ToUpper(Account) }),
+		"CURRENT_TIMESTAMP": moment("now()"), "CURRENT_DATE": moment("today()"),
+		"OBJECT_CONSTRUCT":           wrapped("json_merge_patch(CAST('{}' AS JSON), json_object(", "))"), // null values are left out
+		"OBJECT_CONSTRUCT_KEEP_NULL": wrapped("json_object(", ")"),
+		"ARRAY_CONSTRUCT":            wrapped("CAST(json_array(", ") AS JSON[])"),
+		"TO_JSON":                    wrapped("sf_to_json(", ")"),
+		"TO_BINARY":                  unhex,
+		"TO_VARCHAR":                 formatted, "TO_CHAR": formatted,
+		"DATEADD": dateAdd, "DATEDIFF": dateDiff,
+		"LISTAGG": wrapped("string_agg(", ")"),
+	}
+}
+
+// dropped leaves a word out, and n tokens that follow it.
+func dropped(n int) phrase {
+	return func(t *translator, i int) (int, bool, error) {
+		for range n {
+			i = t.next(i + 1)
+		}
+		return i + 1, true, nil
+	}
+}
+
+// property drops COMMENT = '…'; elsewhere comment is a name.
+func property(t *translator, i int) (int, bool, error) {
+	if eq := t.next(i + 1); t.at(eq).Is("=") && t.at(t.next(eq+1)).Kind == warehousetest.String && t.at(t.next(0)).Is("CREATE") {
+		return t.next(eq+1) + 1, true, nil
+	}
+	return i, false, nil
+}
+
+func clusterBy(t *translator, i int) (int, bool, error) {
+	by := t.next(i + 1)
+	open := t.next(by + 1)
+	if !t.at(by).Is("BY") || !t.at(open).Is("(") {
+		return i, false, nil
+	}
+	return warehousetest.Closing(t.in, open) + 1, true, nil
+}
+
+func copyGrants(t *translator, i int) (int, bool, error) {
+	if grants := t.next(i + 1); t.at(grants).Is("GRANTS") {
+		return grants + 1, true, nil
+	}
+	return i, false, nil
+}
+
+// createDatabase turns CREATE DATABASE into ATTACH; every database has a schema PUBLIC.
+func createDatabase(t *translator, i int) (int, bool, error) {
+	if !strings.EqualFold(strings.TrimSpace(t.out.String()), "CREATE") {
+		return i, false, nil
+	}
+	j := t.next(i + 1)
+	exists := ""
+	if t.at(j).Is("IF") {
+		exists = "IF NOT EXISTS "
+		j = t.next(t.next(t.next(j+1)+1) + 1)
+	}
+	name, behind := qualified(t.in, j)
+	if name == "" {
+		return i, false, nil
+	}
+	t.out.Reset()
+	t.out.WriteString("ATTACH " + exists + "':memory:' AS " + warehousetest.Ident(name) + "; CREATE SCHEMA " + exists + warehousetest.Ident(name) + "." + Schema)
+	return behind, true, nil
+}
+
+// generator turns TABLE(GENERATOR(ROWCOUNT => n)) into a table of numbers, which SEQ4 and SEQ8 read.
+func generator(t *translator, i int) (int, bool, error) {
+	spans, behind, ok := t.args(i)
+	if !ok || len(spans) != 1 {
+		return i, false, nil
+	}
+	g := t.next(spans[0][0])
+	inner, _, ok := t.args(g)
+	if !ok || !t.at(g).Is("GENERATOR") || len(inner) == 0 {
+		return i, false, nil
+	}
+	for _, span := range inner {
+		name := t.next(span[0])
+		arrow := t.next(name + 1)
+		if t.at(name).Is("ROWCOUNT") && t.at(arrow).Is("=>") {
+			n, err := t.text(arrow+1, span[1])
+			t.out.WriteString("(SELECT range AS upwell_seq FROM range(" + n + "))")
+			return behind, true, err
+		}
+	}
+	return i, false, nil
+}
+
+func sequence(t *translator, i int) (int, bool, error) {
+	if _, behind, ok := t.args(i); ok {
+		t.out.WriteString("upwell_seq")
+		return behind, true, nil
+	}
+	return i, false, nil
+}
+
+// rowNumber makes ROW_NUMBER() OVER (ORDER BY SEQ8()), the way to numbers without gaps, cheap.
+func rowNumber(t *translator, i int) (int, bool, error) {
+	_, behind, ok := t.args(i)
+	if !ok {
+		return i, false, nil
+	}
+	over := t.next(behind)
+	open := t.next(over + 1)
+	order := t.next(open + 1)
+	by := t.next(order + 1)
+	seq := t.next(by + 1)
+	if t.at(over).Is("OVER") && t.at(open).Is("(") && t.at(order).Is("ORDER") && t.at(by).Is("BY") && (t.at(seq).Is("SEQ4") || t.at(seq).Is("SEQ8")) {
+		_, after, called := t.args(seq)
+		if end := t.next(after); called && t.at(end).Is(")") {
+			t.out.WriteString("(upwell_seq + 1)")
+			return end + 1, true, nil
+		}
+	}
+	return i, false, nil
+}
+
+func current(of func(*session) string) phrase {
+	return func(t *translator, i int) (int, bool, error) {
+		_, behind, ok := t.args(i)
+		if !ok {
+			behind = i + 1
+		}
+		if v := of(t.self); v != "" {
+			t.out.WriteString(warehousetest.Literal(decodeNames(v)))
+		} else {
+			t.out.WriteString("CAST(NULL AS VARCHAR)")
+		}
+		return behind, true, nil
+	}
+}
+
+func moment(duck string) phrase {
+	return func(t *translator, i int) (int, bool, error) {
+		_, behind, ok := t.args(i)
+		if !ok {
+			behind = i + 1
+		}
+		t.out.WriteString(duck)
+		return behind, true, nil
+	}
+}
+
+// wrapped calls something else with the same arguments.
+func wrapped(before, after string) phrase {
+	return func(t *translator, i int) (int, bool, error) {
+		spans, behind, ok := t.args(i)
+		if !ok {
+			return i, false, nil
+		}
+		t.out.WriteString(before)
+		for k, span := range spans {
+			if k > 0 {
+				t.out.WriteString(", ")
+			}
+			if err := t.span(span[0], span[1]); err != nil {
+				return i, false, err
+			}
+		}
+		t.out.WriteString(after)
+		return behind, true, nil
+	}
+}
+
+// unhex is TO_BINARY of a text in hex; DuckDB's own function of that name gives digits.
+func unhex(t *translator, i int) (int, bool, error) {
+	spans, behind, ok := t.args(i)
+	if !ok || len(spans) == 0 {
+		return i, false, nil
+	}
+	text, err := t.text(spans[0][0], spans[0][1])
+	t.out.WriteString("unhex(" + text + ")")
+	return behind, true, err
+}
+
+// formatted turns the date format of TO_VARCHAR(x, 'format') into strftime's.
+func formatted(t *translator, i int) (int, bool, error) {
+	spans, behind, ok := t.args(i)
+	if !ok || len(spans) != 2 || t.at(t.next(spans[1][0])).Kind != warehousetest.String {
+		return i, false, nil
+	}
+	value, err := t.text(spans[0][0], spans[0][1])
+	t.out.WriteString("strftime(" + value + ", " + warehousetest.Literal(formats.Replace(t.at(t.next(spans[1][0])).Value)) + ")")
+	return behind, true, err
+}
+
+var formats = strings.NewReplacer(`"T"`, "T", "YYYY", "%Y", "MM", "%m", "MON", "%b", "DD", "%d", "HH24", "%H", "HH12", "%I", "MI", "%M", "SS", "%S", "FF9", "%n", "FF6", "%f", "FF3", "%g", "AM", "%p", "TZHTZM", "%z")
+
+// dateAdd turns DATEADD(part, n, x) into an addition of an interval.
+func dateAdd(t *translator, i int) (int, bool, error) {
+	spans, behind, ok := t.args(i)
+	if !ok || len(spans) != 3 {
+		return i, false, nil
+	}
+	n, err := t.text(spans[1][0], spans[1][1])
+	if err != nil {
+		return i, false, err
+	}
+	x, err := t.text(spans[2][0], spans[2][1])
+	t.out.WriteString("(" + x + " + (" + n + ") * INTERVAL 1 " + unit(t.at(t.next(spans[0][0]))) + ")")
+	return behind, true, err
+}
+
+func dateDiff(t *translator, i int) (int, bool, error) {
+	spans, behind, ok := t.args(i)
+	if !ok || len(spans) != 3 {
+		return i, false, nil
+	}
+	a, err := t.text(spans[1][0], spans[1][1])
+	if err != nil {
+		return i, false, err
+	}
+	b, err := t.text(spans[2][0], spans[2][1])
+	t.out.WriteString("date_diff(" + warehousetest.Literal(unit(t.at(t.next(spans[0][0])))) + ", " + a + ", " + b + ")")
+	return behind, true, err
+}
+
+// unit is the date part a function is called with.
+func unit(tok warehousetest.Token) string {
+	if tok.Kind == warehousetest.String {
+		return strings.ToUpper(tok.Value)
+	}
+	return tok.Value
+}
