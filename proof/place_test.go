@@ -172,7 +172,9 @@ func Test_a_move_whose_answer_was_lost(t *testing.T) {
 			}
 			w.tool.lost = nil
 			w.model.rows[1] = then
+			w.tool.took()
 			w.ok()
+			w.removesNothing() // it stays the same record
 			w.agrees(true)
 			w.silent()
 		})
