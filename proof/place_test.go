@@ -110,6 +110,9 @@ func Test_a_record_that_is_left_behind_is_removed_when_its_key_is_elsewhere(t *t
 			t.Errorf("what was not written anew is gone: %v", w.tool.records)
 		}
 		w.tool.answer = nil
+		if c := w.run(run.RunOptions{}).Counts; c.Waiting != 1 || len(w.tool.records) != 3 {
+			t.Errorf("it waits: %+v %v", c, w.tool.records)
+		}
 		w.retry()
 		w.ok()
 		w.agrees(true)
@@ -169,7 +172,9 @@ func Test_a_move_whose_answer_was_lost(t *testing.T) {
 			}
 			w.tool.lost = nil
 			w.model.rows[1] = then
+			w.tool.took()
 			w.ok()
+			w.removesNothing() // it stays the same record
 			w.agrees(true)
 			w.silent()
 		})

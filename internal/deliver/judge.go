@@ -153,11 +153,7 @@ func (d *Delivery) reject(ctx context.Context, w *work, i int, code fault.Code, 
 	if err := d.Journal.Refuse(ctx, []Refusal{*ref}); err != nil {
 		return err
 	}
-	if ref.Unknown {
-		d.Tally.Unknown.Add(1)
-	} else {
-		d.Tally.Rejected.Add(1)
-	}
+	d.countRefusal(ref)
 	return d.watch(0, map[fault.Code]int64{ref.Code: 1})
 }
 

@@ -1,6 +1,7 @@
 package deliver_test
 
 import (
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -125,5 +126,22 @@ func Test_no_request_can_land_after_the_deadline_of_its_intent(t *testing.T) {
 				b.want(t, 40, 0, 0, 0)
 			})
 		})
+	}
+}
+
+func Test_a_record_too_large_to_be_sent_keeps_its_open_outcome(t *testing.T) {
+	b := newBench(3)
+	b.op.MaxRowBytes = 200
+	b.items[0].Values[0] = row.TextValue(strings.Repeat("x", 300))
+	b.items[1].Values[0] = b.items[0].Values[0]
+	b.items[1].Dirty = true
+	if err := b.run(t); err != nil {
+		t.Fatal(err)
+	}
+	b.want(t, 1, 1, 1, 0)
+	for i, unknown := range []bool{false, true} {
+		if r := b.journal.refused[string(b.items[i].Key)]; r.Unknown != unknown || r.Code != fault.RowTooLarge {
+			t.Errorf("row %d: %+v", i, r)
+		}
 	}
 }

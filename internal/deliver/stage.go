@@ -351,7 +351,7 @@ func (d *Delivery) settleStaged(ctx context.Context, ph phase, k batchKind, pre 
 			d.countStatus(r)
 		case connector.Rejected:
 			rec.refusals = append(rec.refusals, refusalOf(it, r))
-			d.Tally.Rejected.Add(1)
+			d.countRefusal(&rec.refusals[len(rec.refusals)-1])
 		case connector.Retry, connector.NotAttempted:
 			d.Tally.Pending.Add(1)
 		case connector.Unknown:

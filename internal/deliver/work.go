@@ -298,16 +298,25 @@ func (p *pending) accepted(op connector.Op, r connector.Result) ledger.Ack {
 	return ack
 }
 
-// refusalOf is the record of a planned row that was refused.
+// refusalOf is the record of a planned row that was refused. Where an earlier request of it is open, it stays open.
 func refusalOf(it *plan.Item, r connector.Result) Refusal {
 	out := Refusal{
 		Key: slices.Clone(it.Key), Match: slices.Clone(it.Match), RemoteID: it.RemoteID, Op: it.Op, Code: r.Code, Field: r.Field, Message: r.Message,
-		Fingerprint: it.Fingerprint,
+		Fingerprint: it.Fingerprint, Unknown: it.Dirty,
 	}
 	if out.Code == "" {
 		out.Code = fault.DestRowRefused
 	}
 	return out
+}
+
+// countRefusal counts a refused row as what is known of it.
+func (d *Delivery) countRefusal(r *Refusal) {
+	if r.Unknown {
+		d.Tally.Unknown.Add(1)
+	} else {
+		d.Tally.Rejected.Add(1)
+	}
 }
 
 func (p *pending) refusal(w *work, i int, r connector.Result, unknown bool) *Refusal {
@@ -360,6 +369,7 @@ func itemBytes(it *plan.Item, s Shape) int {
 
 // refuseItem records a planned row that is refused before it is sent.
 func (d *Delivery) refuseItem(ctx context.Context, it *plan.Item, code fault.Code, field, message string) error {
-	d.Tally.Rejected.Add(1)
-	return d.Journal.Refuse(ctx, []Refusal{refusalOf(it, connector.Result{Code: code, Field: field, Message: message})})
+	ref := refusalOf(it, connector.Result{Code: code, Field: field, Message: message})
+	d.countRefusal(&ref)
+	return d.Journal.Refuse(ctx, []Refusal{ref})
 }
