@@ -65,15 +65,16 @@ type oracle struct {
 	requests int
 	zombies  int // applied after another process had begun
 	broken   []string
-	epoch    int           // grows with every kill
-	arrived  chan struct{} // signalled at every write request
+	epoch    int            // grows with every kill
+	runs     map[string]int // epoch in which a run was first heard of
+	arrived  chan struct{}  // signalled at every write request
 	inFlight sync.WaitGroup
 }
 
 func newOracle(t *testing.T) *oracle {
 	t.Helper()
 	o := &oracle{
-		t: t, has: map[int]int{}, got: map[[2]int32]bool{}, last: map[int]int{}, lastIn: map[int]int{}, durable: map[int]int{},
+		t: t, has: map[int]int{}, got: map[[2]int32]bool{}, last: map[int]int{}, lastIn: map[int]int{}, durable: map[int]int{}, runs: map[string]int{},
 		fault: func([]sentRow) sick { return well }, arrived: make(chan struct{}, 1),
 	}
 	o.server = httptest.NewServer(o)
@@ -111,7 +112,7 @@ func (o *oracle) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	o.inFlight.Add(1)
 	defer o.inFlight.Done()
-	what, epoch, wait := o.receive(req.Operation, req.Rows)
+	what, epoch, wait := o.receive(req.RunID, req.Operation, req.Rows)
 	select {
 	case o.arrived <- struct{}{}:
 	default:
@@ -171,9 +172,14 @@ func hijack(w http.ResponseWriter) {
 }
 
 // receive records what was sent and decides what happens to it.
-func (o *oracle) receive(op string, rows []sentRow) (what sick, epoch int, wait time.Duration) {
+func (o *oracle) receive(run, op string, rows []sentRow) (what sick, epoch int, wait time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	began, known := o.runs[run]
+	if !known {
+		began, o.runs[run] = o.epoch, o.epoch
+	}
+	late := began < o.epoch // its process is dead; the request left before that, and before anything was found durable
 	o.requests++
 	what = o.fault(rows)
 	if what != well {
@@ -188,14 +194,16 @@ func (o *oracle) receive(op string, rows []sentRow) (what sick, epoch int, wait 
 			o.history = append(o.history, heard{op, r})
 		}
 		if op == "delete" {
-			if v, ok := o.durable[r.ID]; ok && v == 0 {
+			if v, ok := o.durable[r.ID]; ok && v == 0 && !late {
 				o.breaks("the removal of %d was durable and is sent again", r.ID)
 			}
 			r.V = 0
-		} else if o.durable[r.ID] == r.V {
+		} else if o.durable[r.ID] == r.V && !late {
 			o.breaks("%d = %d was acknowledged durably and is sent again", r.ID, r.V)
 		}
-		delete(o.durable, r.ID)
+		if !late {
+			delete(o.durable, r.ID)
+		}
 		sent := [2]int32{int32(r.ID), int32(r.V)}
 		if o.got[sent] {
 			o.again++
