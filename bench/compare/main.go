@@ -75,7 +75,7 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer stop()
-	for _, f := range []func(context.Context) error{b.postgresToPostgres, b.duckdb, b.http} {
+	for _, f := range []func(context.Context) error{b.postgresToPostgres, b.warehouse, b.duckdb, b.http} {
 		if err := f(ctx); err != nil {
 			return err
 		}

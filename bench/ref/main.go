@@ -3,6 +3,7 @@
 //
 //	ref read   DSN          read the workload with a typed scan
 //	ref duck   FILE         the same from a DuckDB file, through database/sql
+//	ref sql    DSN FILE     run the statements of a file in one transaction, as psql -f would
 //	ref upsert SRC DST      COPY into a staging table, then one INSERT ... ON CONFLICT
 //	ref load   CSV FILE     load the workload into a DuckDB file
 //	ref post   DSN URL      post the workload in batches of 100, 8 at a time
@@ -40,7 +41,7 @@ type account struct {
 
 func main() {
 	if len(os.Args) < 3 {
-		fail(fmt.Errorf("usage: ref read|duck|load|upsert|post ARGUMENT"))
+		fail(fmt.Errorf("usage: ref read|duck|load|sql|upsert|post ARGUMENT"))
 	}
 	ctx := context.Background()
 	var n int64
@@ -50,6 +51,8 @@ func main() {
 		n, err = each(ctx, os.Args[2], func(*account) error { return nil })
 	case "duck":
 		n, err = duck(ctx, os.Args[2])
+	case "sql":
+		err = script(ctx, os.Args[2], os.Args[3])
 	case "load":
 		err = load(ctx, os.Args[2], os.Args[3])
 	case "upsert":
@@ -61,6 +64,20 @@ func main() {
 	}
 	fail(err)
 	fmt.Println(n)
+}
+
+func script(ctx context.Context, dsn, file string) error {
+	c, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		return err
+	}
+	defer c.Close(ctx)            //nolint:errcheck // the program ends
+	sql, err := os.ReadFile(file) //nolint:gosec // the benchmark's own
+	if err != nil {
+		return err
+	}
+	_, err = c.PgConn().Exec(ctx, "BEGIN; "+string(sql)+" COMMIT").ReadAll()
+	return err
 }
 
 func fail(err error) {

@@ -92,18 +92,23 @@ func (l Ledger) text() string { return l.Dialect.Ledger.Types[row.Text] }
 
 func (l Ledger) integer() string { return l.Dialect.Ledger.Types[row.Int] }
 
-// Setup makes schema, state table and history. Everything stays as it is where it is there.
-func (l Ledger) Setup() []connector.Statement {
-	var out []connector.Statement
-	if c := l.Dialect.Ledger.CreateSchema; c != "" {
-		out = append(out, sql(c, l.Schema()))
+// MakeSchema makes the schema; nothing where the dialect cannot. A user who may not make one may still be given one.
+func (l Ledger) MakeSchema() []connector.Statement {
+	c := l.Dialect.Ledger.CreateSchema
+	if c == "" {
+		return nil
 	}
+	return []connector.Statement{sql(c, l.Schema())}
+}
+
+// Setup makes state table and history. Everything stays as it is where it is there.
+func (l Ledger) Setup() []connector.Statement {
 	text, number := l.text(), l.integer()
-	return append(out,
+	return []connector.Statement{
 		sql("CREATE TABLE IF NOT EXISTS %s (id %s, project %[2]s, sync %[2]s, version %[3]s, token %[2]s, holder %[2]s, until %[3]s, scratch %[2]s, meta %[2]s)",
 			l.inSchema(tableState), text, number),
 		sql("CREATE TABLE IF NOT EXISTS %s (run %s, version %[3]s, k %[2]s, n %[3]s, h %[2]s)", l.table(tablePast, ""), text, number),
-	)
+	}
 }
 
 // StateThere counts the state tables: none, before the first run with this schema.

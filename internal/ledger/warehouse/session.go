@@ -199,7 +199,7 @@ func (s *session) take(ctx context.Context) (state, error) {
 			WithFix("Wait until it has ended. Two state folders must not run one sync.")
 	}
 	if !was.known {
-		if err := s.c.exec(ctx, s.c.sql.Setup()...); err != nil {
+		if err := s.setUp(ctx); err != nil {
 			return was, err
 		}
 		meta, err := emptyDocument().seal()
@@ -211,6 +211,18 @@ func (s *session) take(ctx context.Context) (state, error) {
 		}
 	}
 	return was, s.c.exec(ctx, s.c.sql.Take(was.token, s.token, me, now.Add(leaseLife).Unix(), was.scratch))
+}
+
+// setUp makes the tables that all runs share, and the schema where it is missing: it may have been made for a user who may not.
+func (s *session) setUp(ctx context.Context) error {
+	err := s.c.exec(ctx, s.c.sql.Setup()...)
+	if err == nil {
+		return nil
+	}
+	if serr := s.c.exec(ctx, s.c.sql.MakeSchema()...); serr != nil {
+		return serr
+	}
+	return s.c.exec(ctx, s.c.sql.Setup()...)
 }
 
 // holder says who holds a lease: for people, and with the folder for the next process on it.
