@@ -74,6 +74,7 @@ func (s *source) open(ctx context.Context) (*pgconn.PgConn, error) {
 }
 
 type prepared struct {
+	sql     string
 	cols    []column
 	schema  *arrow.Schema
 	formats []int16
@@ -108,7 +109,7 @@ func (s *source) prepare(ctx context.Context, c *pgconn.PgConn, q connector.Quer
 			return nil, s.sourceFault(ctx, err, "preparing the query", q, false)
 		}
 	}
-	p := &prepared{}
+	p := &prepared{sql: sql}
 	if p.cols, p.schema, p.formats, err = plan(desc.Fields, known); err != nil {
 		return nil, err
 	}
@@ -237,12 +238,13 @@ func incomplete(format string, args ...any) *fault.Error {
 	return fault.New(fault.SourceIncomplete, "reading from postgres: "+format, args...)
 }
 
-// execute sends Bind, Execute and Sync for the unnamed statement.
+// execute sends the statement once more, with Bind, Execute and Sync: taking over a connection may have sent a simple query, which
+// takes the unnamed statement away (https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-EXT-QUERY).
 func execute(w net.Conn, p *prepared) error {
 	var b []byte
 	var err error
 	for _, m := range []pgproto3.FrontendMessage{
-		&pgproto3.Bind{Parameters: p.params, ResultFormatCodes: p.formats}, &pgproto3.Execute{}, &pgproto3.Sync{},
+		&pgproto3.Parse{Query: p.sql}, &pgproto3.Bind{Parameters: p.params, ResultFormatCodes: p.formats}, &pgproto3.Execute{}, &pgproto3.Sync{},
 	} {
 		if b, err = m.Encode(b); err != nil {
 			return err

@@ -129,3 +129,36 @@ func Test_giant_rows_arrive_in_small_batches(t *testing.T) {
 		t.Errorf("%d bytes, %d rows in a batch", total, most)
 	}
 }
+
+// Taking over a connection may send a simple query, which takes the unnamed statement away. Under load it does.
+func Test_a_query_in_between_does_not_take_the_statement_away(t *testing.T) {
+	d := newDB(t)
+	s := openSource(t, "dsn", d.dsn).(*source) //nolint:forcetypeassert // of this package
+	c, err := s.open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := s.prepare(t.Context(), c, connector.Query{SQL: "SELECT 1 AS one UNION ALL SELECT 2"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	taken, err := c.Hijack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := int64(0)
+	s.stream(t.Context(), taken, p, nil, func(rec arrow.RecordBatch, err error) bool {
+		if err != nil {
+			t.Error(err)
+			return false
+		}
+		rows += rec.NumRows()
+		return true
+	})
+	if rows != 2 {
+		t.Errorf("%d rows", rows)
+	}
+}
