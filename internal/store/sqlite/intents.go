@@ -68,6 +68,39 @@ func (i *intentFile) Discard() error {
 	return stateFault(errors.Join(f.Close(), os.Remove(f.Name())), "removing an intent")
 }
 
+// removeGone removes the files of intents that are dropped, after the commit that dropped them: an intent on record without its
+// file could never be settled. What is not removed now is swept by the next Open.
+func (s *Store) removeGone() {
+	for _, file := range s.gone {
+		_ = os.Remove(filepath.Join(filepath.Dir(s.path), "intents", filepath.Base(file))) //nolint:errcheck // swept by the next Open
+	}
+}
+
+// sweepIntents removes files that no intent names: a process ended before it made one of them, or after it had dropped it.
+func (s *Store) sweepIntents(ctx context.Context) error {
+	dir := filepath.Join(filepath.Dir(s.path), "intents")
+	list, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return stateFault(err, "reading intents")
+	}
+	for _, e := range list {
+		var named bool
+		if err := s.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM intents WHERE file = ?)`, e.Name()).Scan(&named); err != nil {
+			return stateFault(err, "reading intents")
+		}
+		if named {
+			continue
+		}
+		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+			return stateFault(err, "removing a left-over intent")
+		}
+	}
+	return nil
+}
+
 // intentRows yields the rows of a stored intent.
 func (s *Store) intentRows(blob []byte, file string) iter.Seq2[deliver.IntentRow, error] {
 	return func(yield func(deliver.IntentRow, error) bool) {

@@ -7,8 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/upwelldata/upwell/internal/connector"
@@ -104,11 +102,8 @@ func (s *Store) dropIntent(tx *sql.Tx, id int64) error {
 		}
 		return err
 	}
-	if file == "" {
-		return nil
-	}
-	if err := os.Remove(filepath.Join(filepath.Dir(s.path), "intents", filepath.Base(file))); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
+	if file != "" {
+		s.gone = append(s.gone, file)
 	}
 	return nil
 }

@@ -57,6 +57,7 @@ type Store struct {
 	readOnly bool
 	queue    chan *write
 	done     chan struct{}
+	gone     []string // files of intents that the transaction at hand drops
 
 	mu   sync.Mutex
 	dead error // after a failed commit nothing more is written
@@ -83,6 +84,9 @@ func Open(ctx context.Context, dir string) (*Store, error) {
 	}
 	if err := os.Remove(path + ".sum"); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, errors.Join(stateFault(err, "opening "+path), db.Close())
+	}
+	if err := s.sweepIntents(ctx); err != nil {
+		return nil, errors.Join(err, db.Close())
 	}
 	go s.writer()
 	return s, nil
@@ -225,7 +229,9 @@ func (s *Store) transact(batch []*write, errs []error) error {
 		return stateFault(err, "writing "+s.path)
 	}
 	defer tx.Rollback()
+	s.gone = s.gone[:0]
 	for i, w := range batch {
+		gone := len(s.gone)
 		if _, err := tx.ExecContext(ctx, "SAVEPOINT w"); err != nil {
 			return stateFault(err, "writing "+s.path)
 		}
@@ -234,6 +240,7 @@ func (s *Store) transact(batch []*write, errs []error) error {
 			if fault.Is(errs[i], fault.StateFull) {
 				return errs[i]
 			}
+			s.gone = s.gone[:gone]
 			if _, err := tx.ExecContext(ctx, "ROLLBACK TO w"); err != nil {
 				return stateFault(err, "writing "+s.path)
 			}
@@ -242,7 +249,11 @@ func (s *Store) transact(batch []*write, errs []error) error {
 			return stateFault(err, "writing "+s.path)
 		}
 	}
-	return stateFault(tx.Commit(), "writing "+s.path)
+	if err := tx.Commit(); err != nil {
+		return stateFault(err, "writing "+s.path)
+	}
+	s.removeGone()
+	return nil
 }
 
 func (s *Store) failure() error {
