@@ -71,8 +71,8 @@ func script(ctx context.Context, dsn, file string) error {
 	if err != nil {
 		return err
 	}
-	defer c.Close(ctx)            //nolint:errcheck // the program ends
-	sql, err := os.ReadFile(file) //nolint:gosec // the benchmark's own
+	defer c.Close(ctx) //nolint:errcheck // the program ends
+	sql, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
