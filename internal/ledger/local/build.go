@@ -8,6 +8,7 @@ import (
 
 	"github.com/upwelldata/upwell/internal/fault"
 	"github.com/upwelldata/upwell/internal/ledger"
+	"github.com/upwelldata/upwell/internal/ledger/packed"
 )
 
 // indexBuild merges the index of the base with the rows of new segments.
@@ -165,9 +166,9 @@ func (b *indexBuild) fromSegment(rows *merge) (r slotRow, err error) {
 		if err != nil {
 			return r, err
 		}
-		d := decoder{b: p}
+		d := decoder{packed.Reader{B: p}}
 		_, id := entryMatch(&d, nil)
-		if d.bad {
+		if d.Bad {
 			return r, corrupt(seg.path, "an entry cannot be read")
 		}
 		if id != nil {

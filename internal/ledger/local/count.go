@@ -6,6 +6,7 @@ import (
 
 	"github.com/upwelldata/upwell/internal/fault"
 	"github.com/upwelldata/upwell/internal/ledger"
+	"github.com/upwelldata/upwell/internal/ledger/packed"
 )
 
 // count makes the counts exact, after looking for matches claimed twice.
@@ -77,9 +78,9 @@ func entryMatchID(old *live) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := decoder{b: p}
+	d := decoder{packed.Reader{B: p}}
 	_, id := entryMatch(&d, nil)
-	if d.bad {
+	if d.Bad {
 		return nil, corrupt(old.seg.path, "an entry cannot be read")
 	}
 	return id, nil

@@ -10,6 +10,7 @@ import (
 
 	"github.com/upwelldata/upwell/internal/fault"
 	"github.com/upwelldata/upwell/internal/ledger"
+	"github.com/upwelldata/upwell/internal/ledger/packed"
 	"github.com/upwelldata/upwell/internal/row"
 )
 
@@ -103,15 +104,15 @@ func (w *drafter) copy(ctx context.Context, rows *merge) error {
 
 // unspool makes an entry of a spooled row, see appendRecord and appendEntry.
 func (w *drafter) unspool(payload []byte) (print uint64, err error) {
-	d := decoder{b: payload}
-	print = d.fixed()
-	d.uvarint() // the ordinal
+	d := decoder{packed.Reader{B: payload}}
+	print = d.Fixed()
+	d.Uvarint() // the ordinal
 	var id []byte
-	has := d.byte() == 1
+	has := d.Byte() == 1
 	if has {
-		id = d.bytes()
+		id = d.Bytes()
 	}
-	from := d.b
+	from := d.B
 	kind := matchNone
 	if has {
 		var buf [128]byte
@@ -124,12 +125,12 @@ func (w *drafter) unspool(payload []byte) (print uint64, err error) {
 	} else {
 		d.skipValues()
 	}
-	w.entry = append(append(w.entry[:0], kind), from[:len(from)-len(d.b)]...)
+	w.entry = append(append(w.entry[:0], kind), from[:len(from)-len(d.B)]...)
 	if kind == matchApart {
-		w.entry = appendBytes(w.entry, id)
+		w.entry = packed.AppendBytes(w.entry, id)
 	}
-	w.entry = append(append(w.entry, w.middle...), d.b...)
-	if d.bad {
+	w.entry = append(append(w.entry, w.middle...), d.B...)
+	if d.Bad {
 		return 0, fault.New(fault.Internal, "a spooled row cannot be read back")
 	}
 	return print, nil

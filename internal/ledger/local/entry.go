@@ -12,6 +12,7 @@ import (
 
 	"github.com/upwelldata/upwell/internal/connector"
 	"github.com/upwelldata/upwell/internal/ledger"
+	"github.com/upwelldata/upwell/internal/ledger/packed"
 	"github.com/upwelldata/upwell/internal/row"
 )
 
@@ -45,7 +46,7 @@ func (l *lists) one(s string) uint64 {
 
 func (l *lists) intern(list []string) uint64 {
 	var buf [256]byte
-	k := appendStrings(buf[:0], list)
+	k := packed.AppendStrings(buf[:0], list)
 	if id, ok := l.ids[string(k)]; ok {
 		return id
 	}
@@ -67,115 +68,34 @@ func (l *lists) get(id uint64) ([]string, bool) {
 
 func (l *lists) encode(b []byte, from int) []byte {
 	for _, list := range l.all[from:] {
-		b = appendStrings(b, list)
+		b = packed.AppendStrings(b, list)
 	}
 	return b
-}
-
-func appendStrings(b []byte, list []string) []byte {
-	b = binary.AppendUvarint(b, uint64(len(list)))
-	for _, s := range list {
-		b = appendBytes(b, s)
-	}
-	return b
-}
-
-func appendBytes[T string | []byte](b []byte, s T) []byte {
-	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
 func decodeLists(b []byte) (*lists, error) {
 	l := &lists{}
 	for len(b) > 0 {
-		d := decoder{b: b}
-		list := d.strings()
-		if d.bad {
+		d := decoder{packed.Reader{B: b}}
+		list := d.Strings()
+		if d.Bad {
 			return nil, errRow
 		}
 		l.all = append(l.all, list)
-		b = d.b
+		b = d.B
 	}
 	return l, nil
 }
 
 var errRow = errors.New("a row does not hold what it should")
 
-// decoder reads the parts of a payload; after the first thing that does not fit it is bad and gives zeros.
-type decoder struct {
-	b   []byte
-	bad bool
-}
-
-func (d *decoder) fail() { d.bad, d.b = true, nil }
-
-func (d *decoder) uvarint() uint64 {
-	n, w := binary.Uvarint(d.b)
-	if w <= 0 {
-		d.fail()
-		return 0
-	}
-	d.b = d.b[w:]
-	return n
-}
-
-func (d *decoder) varint() int64 {
-	n, w := binary.Varint(d.b)
-	if w <= 0 {
-		d.fail()
-		return 0
-	}
-	d.b = d.b[w:]
-	return n
-}
-
-func (d *decoder) byte() byte {
-	if len(d.b) == 0 {
-		d.fail()
-		return 0
-	}
-	c := d.b[0]
-	d.b = d.b[1:]
-	return c
-}
-
-func (d *decoder) fixed() uint64 {
-	if len(d.b) < 8 {
-		d.fail()
-		return 0
-	}
-	n := binary.LittleEndian.Uint64(d.b)
-	d.b = d.b[8:]
-	return n
-}
-
-func (d *decoder) bytes() []byte {
-	n := d.uvarint()
-	if n > uint64(len(d.b)) {
-		d.fail()
-		return nil
-	}
-	s := d.b[:n:n]
-	d.b = d.b[n:]
-	return s
-}
-
-func (d *decoder) strings() []string {
-	n := d.uvarint()
-	if n > uint64(len(d.b)) {
-		d.fail()
-		return nil
-	}
-	out := make([]string, n)
-	for i := range out {
-		out[i] = string(d.bytes())
-	}
-	return out
-}
+// decoder reads the parts of a payload.
+type decoder struct{ packed.Reader }
 
 func (d *decoder) list(l *lists) []string {
-	list, ok := l.get(d.uvarint())
+	list, ok := l.get(d.Uvarint())
 	if !ok {
-		d.fail()
+		d.Fail()
 	}
 	return list
 }
@@ -183,7 +103,7 @@ func (d *decoder) list(l *lists) []string {
 func (d *decoder) one(l *lists) string {
 	list := d.list(l)
 	if len(list) != 1 {
-		d.fail()
+		d.Fail()
 		return ""
 	}
 	return list[0]
@@ -191,17 +111,17 @@ func (d *decoder) one(l *lists) string {
 
 // values reads a counted list into dst[:0]; nil when it is empty and dst is nil.
 func (d *decoder) values(dst []row.Value) []row.Value {
-	n := d.uvarint()
-	if n > uint64(len(d.b)) {
-		d.fail()
+	n := d.Uvarint()
+	if n > uint64(len(d.B)) {
+		d.Fail()
 		return nil
 	}
-	vals, rest, err := row.ReadOwned(d.b, int(n), dst)
+	vals, rest, err := row.ReadOwned(d.B, int(n), dst)
 	if err != nil {
-		d.fail()
+		d.Fail()
 		return nil
 	}
-	d.b = rest
+	d.B = rest
 	return vals
 }
 
@@ -244,7 +164,7 @@ func appendEntry(b []byte, e *ledger.Entry, l *lists) []byte {
 	b = append(b, kind)
 	b = appendValues(b, e.Match)
 	if kind == matchApart {
-		b = appendBytes(b, e.MatchID)
+		b = packed.AppendBytes(b, e.MatchID)
 	}
 	return appendValues(appendEntryMiddle(b, e, l), e.Values)
 }
@@ -254,21 +174,21 @@ func appendEntryMiddle(b []byte, e *ledger.Entry, l *lists) []byte {
 	b = binary.AppendUvarint(b, l.one(e.Run))
 	b = binary.AppendUvarint(b, l.id(e.Fields))
 	b = binary.AppendVarint(b, toUnix(e.At))
-	return appendBytes(b, e.RemoteID)
+	return packed.AppendBytes(b, e.RemoteID)
 }
 
 // entryMatch reads the match alone.
 func entryMatch(d *decoder, dst []row.Value) (match []row.Value, id []byte) {
-	kind := d.byte()
+	kind := d.Byte()
 	match = d.values(dst)
 	switch kind {
 	case matchNone:
 	case matchCanonical:
 		id = row.AppendKey([]byte{}, match...)
 	case matchApart:
-		id = bytes.Clone(d.bytes())
+		id = bytes.Clone(d.Bytes())
 	default:
-		d.fail()
+		d.Fail()
 	}
 	return match, id
 }
@@ -277,16 +197,16 @@ func special(s ledger.State) bool { return s != ledger.Present && s != ledger.Ba
 
 // decodeEntry fills e; its slices are reused, its key is copied.
 func decodeEntry(e *ledger.Entry, key, head, payload []byte, l *lists) error {
-	d := decoder{b: payload}
+	d := decoder{packed.Reader{B: payload}}
 	e.Key = append(e.Key[:0], key...)
 	readEntryHead(e, head)
 	e.Match, e.MatchID = entryMatch(&d, e.Match)
 	e.Run = d.one(l)
 	e.Fields = d.list(l)
-	e.At = fromUnix(d.varint())
-	e.RemoteID = string(d.bytes())
+	e.At = fromUnix(d.Varint())
+	e.RemoteID = string(d.Bytes())
 	e.Values = d.values(e.Values)
-	if d.bad || len(d.b) > 0 {
+	if d.Bad || len(d.B) > 0 {
 		return errRow
 	}
 	return nil
@@ -294,34 +214,34 @@ func decodeEntry(e *ledger.Entry, key, head, payload []byte, l *lists) error {
 
 // relist copies an entry's payload from the lists of one file to those of another.
 func relist(b, payload []byte, from, to *lists) ([]byte, error) {
-	d := decoder{b: payload}
-	kind := d.byte()
+	d := decoder{packed.Reader{B: payload}}
+	kind := d.Byte()
 	d.skipValues()
 	if kind == matchApart {
-		d.bytes()
+		d.Bytes()
 	}
-	head := payload[:len(payload)-len(d.b)]
+	head := payload[:len(payload)-len(d.B)]
 	run, shape := d.list(from), d.list(from)
-	if d.bad {
+	if d.Bad {
 		return nil, errRow
 	}
 	b = append(b, head...)
 	b = binary.AppendUvarint(binary.AppendUvarint(b, to.id(run)), to.id(shape))
-	return append(b, d.b...), nil
+	return append(b, d.B...), nil
 }
 
 func (d *decoder) skipValues() {
-	n := d.uvarint()
-	if n > uint64(len(d.b)) {
-		d.fail()
+	n := d.Uvarint()
+	if n > uint64(len(d.B)) {
+		d.Fail()
 		return
 	}
-	rest, err := row.SkipValues(d.b, int(n))
+	rest, err := row.SkipValues(d.B, int(n))
 	if err != nil {
-		d.fail()
+		d.Fail()
 		return
 	}
-	d.b = rest
+	d.B = rest
 }
 
 // hashMask lets tests give many keys the same hash.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/upwelldata/upwell/internal/connector"
 	"github.com/upwelldata/upwell/internal/ledger"
+	"github.com/upwelldata/upwell/internal/ledger/packed"
 	"github.com/upwelldata/upwell/internal/row"
 )
 
@@ -68,7 +69,7 @@ func appendHistory(b []byte, h *ledger.History, flags byte, l *lists) []byte {
 	if h.Known {
 		b = append(b, byte(h.PrevState))
 		b = appendValues(b, h.PrevMatch)
-		b = appendBytes(b, h.PrevRemoteID)
+		b = packed.AppendBytes(b, h.PrevRemoteID)
 		b = binary.LittleEndian.AppendUint64(b, h.PrevFingerprint)
 	}
 	return b
@@ -105,27 +106,27 @@ type change struct {
 }
 
 func decodeHistory(run string, key, payload []byte, l *lists) (h change, err error) {
-	d := decoder{b: payload}
+	d := decoder{packed.Reader{B: payload}}
 	h.Run, h.Key = run, append([]byte(nil), key...)
-	if h.flags = d.byte(); h.flags == histHidden && !d.bad && len(d.b) == 0 {
+	if h.flags = d.Byte(); h.flags == histHidden && !d.Bad && len(d.B) == 0 {
 		return h, nil
 	}
-	told := d.byte()
+	told := d.Byte()
 	h.Outcome, h.Created, h.Known = connector.Status(told&0x0f), connector.Tri(told>>4), h.flags&histKnown != 0
 	h.Op = connector.Op(d.one(l))
-	h.At = fromUnix(d.varint())
+	h.At = fromUnix(d.Varint())
 	h.Fields = d.list(l)
 	h.Old = d.values(nil)
 	if h.flags&histNew != 0 {
 		h.New = d.values(nil)
 	}
 	if h.Known {
-		h.PrevState = ledger.State(d.byte())
+		h.PrevState = ledger.State(d.Byte())
 		h.PrevMatch = d.values(nil)
-		h.PrevRemoteID = string(d.bytes())
-		h.PrevFingerprint = d.fixed()
+		h.PrevRemoteID = string(d.Bytes())
+		h.PrevFingerprint = d.Fixed()
 	}
-	if d.bad || len(d.b) > 0 || h.Outcome > connector.NotAttempted || h.Created > connector.Yes || h.flags >= histHidden {
+	if d.Bad || len(d.B) > 0 || h.Outcome > connector.NotAttempted || h.Created > connector.Yes || h.flags >= histHidden {
 		return change{}, errRow
 	}
 	return h, nil

@@ -13,6 +13,7 @@ import (
 	"github.com/zeebo/xxh3"
 
 	"github.com/upwelldata/upwell/internal/ledger"
+	"github.com/upwelldata/upwell/internal/ledger/packed"
 )
 
 // The log holds acknowledgements that are not in a segment yet. A group of callers is one frame, written and synced at once; the
@@ -56,7 +57,7 @@ func createLog(d disk, dir string, base, number uint64, run string) (*logFile, e
 		return nil, unusable(err, "creating ledger file %s", name)
 	}
 	b := binary.LittleEndian.AppendUint64([]byte(logMagic), base)
-	b = appendBytes(binary.LittleEndian.AppendUint64(b, number), run)
+	b = packed.AppendBytes(binary.LittleEndian.AppendUint64(b, number), run)
 	b = binary.LittleEndian.AppendUint64(b, xxh3.Hash(b))
 	if _, err := to.Write(b); err != nil {
 		discard(to)
@@ -109,10 +110,10 @@ func parseLogHead(b []byte) (h logHead, ok bool) {
 		return h, false
 	}
 	h.base, h.number = binary.LittleEndian.Uint64(b[8:]), binary.LittleEndian.Uint64(b[16:])
-	d := decoder{b: b[24:]}
-	h.run = string(d.bytes())
-	h.size = len(b) - len(d.b)
-	if d.bad || len(d.b) < 8 || binary.LittleEndian.Uint64(d.b) != xxh3.Hash(b[:h.size]) {
+	d := decoder{packed.Reader{B: b[24:]}}
+	h.run = string(d.Bytes())
+	h.size = len(b) - len(d.B)
+	if d.Bad || len(d.B) < 8 || binary.LittleEndian.Uint64(d.B) != xxh3.Hash(b[:h.size]) {
 		return h, false
 	}
 	h.size += 8
@@ -239,12 +240,12 @@ func (b *builder) reset() {
 
 // replay adds the records of a frame. The lists of a log begin anew, as the same lists in the same order.
 func (b *builder) replay(seed uint64, records []byte, l *lists, known *int) error {
-	d := decoder{b: records}
-	for len(d.b) > 0 {
-		switch d.byte() {
+	d := decoder{packed.Reader{B: records}}
+	for len(d.B) > 0 {
+		switch d.Byte() {
 		case recordList:
-			id, list := d.uvarint(), d.strings()
-			if d.bad || id != uint64(*known) {
+			id, list := d.Uvarint(), d.Strings()
+			if d.Bad || id != uint64(*known) {
 				return errRow
 			}
 			if *known < len(l.all) {
@@ -256,10 +257,10 @@ func (b *builder) replay(seed uint64, records []byte, l *lists, known *int) erro
 			}
 			*known++
 		case recordAck:
-			flags, key := d.byte(), d.bytes()
+			flags, key := d.Byte(), d.Bytes()
 			hash := keyHash(seed, key)
 			if flags&ackHead != 0 {
-				body := d.bytes()
+				body := d.Bytes()
 				if !readable(body, key, l) {
 					return errRow
 				}
@@ -267,7 +268,7 @@ func (b *builder) replay(seed uint64, records []byte, l *lists, known *int) erro
 				b.matches = b.matches || len(body) > entryHead && body[entryHead] != matchNone
 			}
 			if flags&ackHistory != 0 {
-				body := d.bytes()
+				body := d.Bytes()
 				if _, err := decodeHistory("", key, body, l); err != nil {
 					return err
 				}
@@ -276,7 +277,7 @@ func (b *builder) replay(seed uint64, records []byte, l *lists, known *int) erro
 		default:
 			return errRow
 		}
-		if d.bad {
+		if d.Bad {
 			return errRow
 		}
 	}

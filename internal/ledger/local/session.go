@@ -12,6 +12,7 @@ import (
 	"github.com/upwelldata/upwell/internal/failpoint"
 	"github.com/upwelldata/upwell/internal/fault"
 	"github.com/upwelldata/upwell/internal/ledger"
+	"github.com/upwelldata/upwell/internal/ledger/packed"
 )
 
 // session is a run's write access. After the first failed write it is dead: what a failed sync left behind is not known, and
@@ -193,14 +194,14 @@ func (s *session) add(a *ledger.Ack, durable bool) {
 	}
 	for ; s.log.lists < len(s.lists.all); s.log.lists++ {
 		s.queue = binary.AppendUvarint(append(s.queue, recordList), uint64(s.log.lists))
-		s.queue = appendStrings(s.queue, s.lists.all[s.log.lists])
+		s.queue = packed.AppendStrings(s.queue, s.lists.all[s.log.lists])
 	}
-	s.queue = appendBytes(append(s.queue, recordAck, flags), key)
+	s.queue = packed.AppendBytes(append(s.queue, recordAck, flags), key)
 	if !a.HistOnly {
-		s.queue = appendBytes(s.queue, t.entries.body(t.entries.refs[len(t.entries.refs)-1]))
+		s.queue = packed.AppendBytes(s.queue, t.entries.body(t.entries.refs[len(t.entries.refs)-1]))
 	}
 	if recorded {
-		s.queue = appendBytes(s.queue, t.history.body(t.history.refs[len(t.history.refs)-1]))
+		s.queue = packed.AppendBytes(s.queue, t.history.body(t.history.refs[len(t.history.refs)-1]))
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"github.com/upwelldata/upwell/internal/fault"
 	"github.com/upwelldata/upwell/internal/ledger"
+	"github.com/upwelldata/upwell/internal/ledger/packed"
 )
 
 // The head of a spooled row.
@@ -36,39 +37,39 @@ func appendRecord(b []byte, r *ledger.Record) []byte {
 		b = append(b, spoolValid)
 	} else {
 		b = append(b, spoolInvalid)
-		b = appendBytes(appendBytes(appendBytes(b, string(r.Invalid.Code)), r.Invalid.Field), r.Invalid.Message)
+		b = packed.AppendBytes(packed.AppendBytes(packed.AppendBytes(b, string(r.Invalid.Code)), r.Invalid.Field), r.Invalid.Message)
 	}
 	b = binary.LittleEndian.AppendUint64(b, r.Fingerprint)
 	b = binary.AppendUvarint(b, r.Ordinal)
 	if r.MatchID == nil {
 		b = append(b, 0)
 	} else {
-		b = appendBytes(append(b, 1), r.MatchID)
+		b = packed.AppendBytes(append(b, 1), r.MatchID)
 	}
 	return appendValues(appendValues(b, r.Match), r.Values)
 }
 
 // decodeRecord fills r, reusing its slices.
 func decodeRecord(r *ledger.Record, hash uint64, key []byte, head byte, payload []byte) error {
-	d := decoder{b: payload}
+	d := decoder{packed.Reader{B: payload}}
 	r.Hash, r.Key = hash, append(r.Key[:0], key...)
 	r.Invalid = nil
 	if head == spoolInvalid {
-		r.Invalid = &ledger.Invalid{Code: fault.Code(d.bytes()), Field: string(d.bytes()), Message: string(d.bytes())}
+		r.Invalid = &ledger.Invalid{Code: fault.Code(d.Bytes()), Field: string(d.Bytes()), Message: string(d.Bytes())}
 	}
-	r.Fingerprint = d.fixed()
-	r.Ordinal = d.uvarint()
-	has, keep := d.byte(), r.MatchID
+	r.Fingerprint = d.Fixed()
+	r.Ordinal = d.Uvarint()
+	has, keep := d.Byte(), r.MatchID
 	r.MatchID = nil
 	if has == 1 {
-		r.MatchID = append(keep[:0], d.bytes()...)
+		r.MatchID = append(keep[:0], d.Bytes()...)
 		if r.MatchID == nil {
 			r.MatchID = []byte{}
 		}
 	}
 	r.Match = d.values(r.Match)
 	r.Values = d.values(r.Values)
-	if d.bad || len(d.b) > 0 {
+	if d.Bad || len(d.B) > 0 {
 		return fault.New(fault.Internal, "a spooled row cannot be read back")
 	}
 	return nil
@@ -76,16 +77,16 @@ func decodeRecord(r *ledger.Record, hash uint64, key []byte, head byte, payload 
 
 // recordHead gives what counting needs of a spooled row: its fault if it is invalid, its fingerprint, its normalised match.
 func recordHead(head byte, payload []byte) (code fault.Code, print uint64, matchID []byte) {
-	d := decoder{b: payload}
+	d := decoder{packed.Reader{B: payload}}
 	if head == spoolInvalid {
-		code = fault.Code(d.bytes())
-		d.bytes()
-		d.bytes()
+		code = fault.Code(d.Bytes())
+		d.Bytes()
+		d.Bytes()
 	}
-	print = d.fixed()
-	d.uvarint() // the ordinal
-	if d.byte() == 1 {
-		matchID = d.bytes()
+	print = d.Fixed()
+	d.Uvarint() // the ordinal
+	if d.Byte() == 1 {
+		matchID = d.Bytes()
 		if matchID == nil {
 			matchID = []byte{}
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/upwelldata/upwell/internal/connector"
 	"github.com/upwelldata/upwell/internal/fault"
 	"github.com/upwelldata/upwell/internal/ledger"
+	"github.com/upwelldata/upwell/internal/ledger/packed"
 	"github.com/upwelldata/upwell/internal/row"
 )
 
@@ -21,14 +22,14 @@ func encodeEntry(e *ledger.Entry) string {
 	b := append(make([]byte, 0, 256), codecVersion, byte(e.State), byte(e.Created))
 	b = binary.LittleEndian.AppendUint64(b, e.Fingerprint)
 	b = binary.AppendVarint(b, unix(e.At))
-	b = appendText(appendText(appendText(b, string(e.Key)), e.Run), e.RemoteID)
+	b = packed.AppendBytes(packed.AppendBytes(packed.AppendBytes(b, string(e.Key)), e.Run), e.RemoteID)
 	b = appendValues(b, e.Match)
 	if e.MatchID == nil {
 		b = append(b, 0)
 	} else {
-		b = appendText(append(b, 1), string(e.MatchID))
+		b = packed.AppendBytes(append(b, 1), string(e.MatchID))
 	}
-	b = appendTexts(b, e.Fields)
+	b = packed.AppendStrings(b, e.Fields)
 	b = appendValues(b, e.Values)
 	return encoding.EncodeToString(b)
 }
@@ -38,10 +39,10 @@ func decodeEntry(text string) (*ledger.Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &ledger.Entry{State: ledger.State(d.byte()), Created: connector.Tri(d.byte()), Fingerprint: d.fixed(), At: moment(d.varint())}
+	e := &ledger.Entry{State: ledger.State(d.Byte()), Created: connector.Tri(d.Byte()), Fingerprint: d.Fixed(), At: moment(d.Varint())}
 	e.Key, e.Run, e.RemoteID = []byte(d.text()), d.text(), d.text()
 	e.Match = d.values()
-	if d.byte() == 1 {
+	if d.Byte() == 1 {
 		e.MatchID = []byte(d.text())
 	}
 	e.Fields, e.Values = d.texts(), d.values()
@@ -57,8 +58,8 @@ func encodeHistory(h *ledger.History) string {
 	b := append(make([]byte, 0, 256), codecVersion, byte(h.Outcome), byte(h.Created), known, byte(h.PrevState))
 	b = binary.LittleEndian.AppendUint64(b, h.PrevFingerprint)
 	b = binary.AppendVarint(b, unix(h.At))
-	b = appendText(appendText(appendText(b, string(h.Key)), string(h.Op)), h.PrevRemoteID)
-	b = appendTexts(b, h.Fields)
+	b = packed.AppendBytes(packed.AppendBytes(packed.AppendBytes(b, string(h.Key)), string(h.Op)), h.PrevRemoteID)
+	b = packed.AppendStrings(b, h.Fields)
 	b = appendValues(appendValues(appendValues(b, h.Old), h.New), h.PrevMatch)
 	return encoding.EncodeToString(b)
 }
@@ -68,8 +69,8 @@ func decodeHistory(run, text string) (ledger.History, error) {
 	if err != nil {
 		return ledger.History{}, err
 	}
-	h := ledger.History{Run: run, Outcome: connector.Status(d.byte()), Created: connector.Tri(d.byte()), Known: d.byte() == 1}
-	h.PrevState, h.PrevFingerprint, h.At = ledger.State(d.byte()), d.fixed(), moment(d.varint())
+	h := ledger.History{Run: run, Outcome: connector.Status(d.Byte()), Created: connector.Tri(d.Byte()), Known: d.Byte() == 1}
+	h.PrevState, h.PrevFingerprint, h.At = ledger.State(d.Byte()), d.Fixed(), moment(d.Varint())
 	h.Key, h.Op, h.PrevRemoteID = []byte(d.text()), connector.Op(d.text()), d.text()
 	h.Fields = d.texts()
 	h.Old, h.New, h.PrevMatch = d.values(), d.values(), d.values()
@@ -90,18 +91,6 @@ func moment(sec int64) time.Time {
 	return time.Unix(sec, 0).UTC()
 }
 
-func appendText(b []byte, s string) []byte {
-	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
-}
-
-func appendTexts(b []byte, list []string) []byte {
-	b = binary.AppendUvarint(b, uint64(len(list)))
-	for _, s := range list {
-		b = appendText(b, s)
-	}
-	return b
-}
-
 // appendValues keeps a list that is not there apart from an empty one.
 func appendValues(b []byte, vals []row.Value) []byte {
 	if vals == nil {
@@ -110,11 +99,8 @@ func appendValues(b []byte, vals []row.Value) []byte {
 	return row.AppendValues(binary.AppendUvarint(b, uint64(len(vals))+1), vals)
 }
 
-// decoder reads what was encoded; after the first thing that does not fit it gives zeros, and end says so.
-type decoder struct {
-	b   []byte
-	bad bool
-}
+// decoder reads what was encoded; end says whether all of it was there.
+type decoder struct{ packed.Reader }
 
 func decode(text string) (*decoder, error) {
 	b, err := encoding.DecodeString(text)
@@ -124,95 +110,44 @@ func decode(text string) (*decoder, error) {
 	if b[0] > codecVersion {
 		return nil, fault.New(fault.StateNewer, "the ledger in the warehouse was written by a newer version (format %d)", b[0])
 	}
-	return &decoder{b: b[1:]}, nil
+	return &decoder{packed.Reader{B: b[1:]}}, nil
 }
 
 func damaged(format string, args ...any) *fault.Error {
 	return fault.New(fault.StateCorrupt, "a row of the ledger in the warehouse cannot be read: "+format, args...)
 }
 
-func (d *decoder) fail() { d.bad, d.b = true, nil }
-
 func (d *decoder) end() error {
-	if d.bad || len(d.b) > 0 {
+	if d.Bad || len(d.B) > 0 {
 		return damaged("its parts do not fit")
 	}
 	return nil
 }
 
-func (d *decoder) byte() byte {
-	if len(d.b) == 0 {
-		d.fail()
-		return 0
-	}
-	c := d.b[0]
-	d.b = d.b[1:]
-	return c
-}
+func (d *decoder) text() string { return string(d.Bytes()) }
 
-func (d *decoder) fixed() uint64 {
-	if len(d.b) < 8 {
-		d.fail()
-		return 0
-	}
-	n := binary.LittleEndian.Uint64(d.b)
-	d.b = d.b[8:]
-	return n
-}
-
-func (d *decoder) varint() int64 {
-	n, w := binary.Varint(d.b)
-	if w <= 0 {
-		d.fail()
-		return 0
-	}
-	d.b = d.b[w:]
-	return n
-}
-
-func (d *decoder) size() int {
-	n, w := binary.Uvarint(d.b)
-	if w <= 0 || n > uint64(len(d.b)) {
-		d.fail()
-		return 0
-	}
-	d.b = d.b[w:]
-	return int(n)
-}
-
-func (d *decoder) text() string {
-	n := d.size()
-	if n > len(d.b) {
-		d.fail()
-		return ""
-	}
-	s := string(d.b[:n])
-	d.b = d.b[n:]
-	return s
-}
-
+// texts gives nil for an empty list.
 func (d *decoder) texts() []string {
-	n := d.size()
-	if n == 0 {
-		return nil
+	if out := d.Strings(); len(out) > 0 {
+		return out
 	}
-	out := make([]string, 0, min(n, 64))
-	for range n {
-		out = append(out, d.text())
-	}
-	return out
+	return nil
 }
 
 func (d *decoder) values() []row.Value {
-	n := d.size()
+	n := d.Uvarint()
 	if n == 0 {
 		return nil
 	}
-	vals, rest, err := row.ReadValues(d.b, n-1, make([]row.Value, 0, min(n, 64)))
-	if err != nil {
-		d.fail()
+	if n-1 > uint64(len(d.B)) {
+		d.Fail()
 		return nil
 	}
-	d.b = rest
+	vals, rest, err := row.ReadValues(d.B, int(n-1), make([]row.Value, 0, min(n, 64)))
+	if err != nil {
+		d.Fail()
+		return nil
+	}
+	d.B = rest
 	return vals
 }
