@@ -115,7 +115,10 @@ func (f fetched) release() {
 // other rows than was said, is fetched again.
 func (r *reading) chunk(ctx context.Context, i int) (out []arrow.RecordBatch, err error) {
 	fresh := i != 0
-	again := func(f *fault.Error) bool { fresh = true; return f.Code == fault.SourceIncomplete && !errors.Is(f, errFinal) }
+	again := func(f *fault.Error) bool {
+		fresh = true
+		return f.Code == fault.SourceIncomplete && !errors.Is(f, errFinal)
+	}
 	err = r.repeat(ctx, again, func() error {
 		l, err := r.link(ctx, i, fresh)
 		if err != nil {
@@ -266,4 +269,3 @@ func unreadable(err error) error {
 	}
 	return fault.New(fault.SourceIncomplete, "it is no Arrow stream")
 }
-

@@ -116,7 +116,9 @@ func (e ended) forbidden() bool {
 
 // conflict reports a write that lost against another one on the same Delta table, and had no effect
 // (https://docs.databricks.com/aws/en/optimizations/isolation-level).
-func (e ended) conflict() bool { return e.sqlState == "2D521" || strings.HasPrefix(e.class, "DELTA_CONCURRENT") }
+func (e ended) conflict() bool {
+	return e.sqlState == "2D521" || strings.HasPrefix(e.class, "DELTA_CONCURRENT")
+}
 
 // statementFault says why a statement did not succeed.
 func (s *source) statementFault(st statement, a *answer) error {
