@@ -146,6 +146,9 @@ func (s *source) statementFault(st statement, a *answer) error {
 	if e.forbidden() {
 		return of(fault.SourceQueryFailed, "%s", s.grantFix(e.message))
 	}
+	if strings.Contains(e.message, "Inline byte limit") {
+		return of(fault.SourceQueryFailed, "Inline results have at most 25 MiB. Set results: links on the source, or read less.")
+	}
 	switch a.Status.Error.Code { // https://docs.databricks.com/api/workspace/statementexecution/getstatement
 	case "UNAUTHENTICATED":
 		return of(fault.SourceAuth, "")

@@ -15,7 +15,7 @@ import (
 const (
 	requestTimeout  = 30 * time.Second
 	downloadTimeout = 10 * time.Minute
-	submitGrace     = 5 * time.Second // how long an interrupted submission is waited for, to learn what has to be cancelled
+	submitGrace     = 7 * time.Second // how long an interrupted submission is waited for, to learn what has to be cancelled
 	cancelTimeout   = 5 * time.Second
 
 	maxAnswer    = 64 << 20 // inline results are at most 25 MiB, before JSON
@@ -87,15 +87,16 @@ func (s *source) run(ctx context.Context, st statement) (*answer, error) {
 	}
 }
 
-// submit sends a statement without waiting for it, so that its id is known from the start. An interrupted context is obeyed a
-// moment later: a statement whose id is not known cannot be cancelled.
+// submit sends a statement. One that reads is not waited for, so that its id is known from the start; small ones mostly end within
+// the five seconds that are the shortest wait there is, and need no second request. An interrupted context is obeyed a moment later:
+// a statement whose id is not known cannot be cancelled.
 func (s *source) submit(ctx context.Context, st statement) (*answer, error) {
 	body := submission{
 		Statement: st.sql, WarehouseID: s.warehouse, Catalog: s.catalog, Schema: s.schema,
 		Disposition: "EXTERNAL_LINKS", Format: "ARROW_STREAM", WaitTimeout: "0s",
 	}
 	if st.inline {
-		body.Disposition, body.Format = "INLINE", "JSON_ARRAY"
+		body.Disposition, body.Format, body.WaitTimeout = "INLINE", "JSON_ARRAY", "5s"
 	}
 	if len(st.sql) > maxStatement {
 		return nil, fault.New(fault.SourceQueryFailed, "%s: the statement has %d bytes, Databricks takes at most 16 MiB", st.doing, len(st.sql))

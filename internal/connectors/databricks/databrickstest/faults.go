@@ -17,6 +17,7 @@ type faults struct {
 	within    int                 // downloads whose connection breaks in the middle
 	kill      int                 // reads that somebody cancels
 	truncated bool
+	miscount  int64 // added to every result's number of rows
 	refusals  []refusal
 }
 
@@ -66,6 +67,9 @@ func (s *Server) Kill(reads int) { s.fault(func(f *faults) { f.kill = reads }) }
 
 // Truncate makes every result from now on look cut off at its largest size.
 func (s *Server) Truncate() { s.fault(func(f *faults) { f.truncated = true }) }
+
+// Miscount makes every manifest from now on count so many rows too much.
+func (s *Server) Miscount(rows int64) { s.fault(func(f *faults) { f.miscount = rows }) }
 
 // Suspend stops the warehouse. The next statement starts it, and is looked at so often before it runs.
 func (s *Server) Suspend(looks int) {

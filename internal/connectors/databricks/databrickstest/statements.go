@@ -209,12 +209,16 @@ func (s *Server) compute(ctx context.Context, st *statement, q submission, param
 		st.columns = append(st.columns, columnOf(c))
 	}
 	var bytes int64
-	if !st.inline && st.rows > 0 { // chunks are of one size here; the first tells it
+	if st.rows > 0 { // chunks are of one size here; the first tells it
 		first, err := st.encode(ctx, 0, min(st.rows, int64(s.ChunkRows)), nil)
 		if err != nil {
 			return err
 		}
 		bytes = int64(len(first))
+	}
+	if st.inline && bytes*(st.rows/int64(s.ChunkRows)) > maxInline {
+		return said("Inline byte limit exceeded. Statements executed with disposition=INLINE can have a result size of at most 26214400 bytes. " +
+			"Please execute the statement with disposition=EXTERNAL_LINKS if you want to download the full result.")
 	}
 	for from := int64(0); from < st.rows; from += int64(s.ChunkRows) {
 		n := min(int64(s.ChunkRows), st.rows-from)
@@ -313,7 +317,7 @@ func (s *Server) tell(w http.ResponseWriter, r *http.Request, st *statement) {
 	if st.state == "FAILED" {
 		state["error"] = map[string]string{"error_code": st.code, "message": st.message}
 	}
-	succeeded, truncated := st.state == "SUCCEEDED", s.faults.truncated
+	succeeded, truncated, counted := st.state == "SUCCEEDED", s.faults.truncated, st.rows+s.faults.miscount
 	s.mu.Unlock()
 	out := map[string]any{"statement_id": st.id, "status": state}
 	if succeeded {
@@ -324,7 +328,7 @@ func (s *Server) tell(w http.ResponseWriter, r *http.Request, st *statement) {
 		}
 		out["manifest"] = map[string]any{
 			"format": format, "schema": map[string]any{"column_count": len(st.columns), "columns": manifestColumns(st.columns, st.inline)},
-			"total_chunk_count": len(st.chunks), "total_row_count": st.rows, "truncated": truncated, "chunks": st.chunks,
+			"total_chunk_count": len(st.chunks), "total_row_count": counted, "truncated": truncated, "chunks": st.chunks,
 		}
 		part, err := s.part(r, st, 0)
 		if err != nil {

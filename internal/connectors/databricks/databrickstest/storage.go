@@ -139,7 +139,6 @@ func (st *statement) texts(ctx context.Context, c chunkInfo) ([][]*string, error
 		return st.told, nil
 	}
 	out := make([][]*string, 0, c.Rows)
-	size := 0
 	for b, err := range st.result.Slice(ctx, c.Offset, c.Rows) {
 		if err != nil {
 			return nil, err
@@ -154,14 +153,10 @@ func (st *statement) texts(ctx context.Context, c chunkInfo) ([][]*string, error
 				if v := row.At(b.Column(j), k, i); !v.IsNull() {
 					text := st.columns[j].text(v)
 					cells[j] = &text
-					size += len(text)
 				}
 			}
 			out = append(out, cells)
 		}
-	}
-	if size > maxInline {
-		return nil, fmt.Errorf("Inline byte limit exceeded. Statements executed with disposition=INLINE can have a result size of at most 26214400 bytes. Please execute the statement with disposition=EXTERNAL_LINKS if you want to download the full result.") //nolint:revive,staticcheck // the vendor's words
 	}
 	return out, nil
 }
