@@ -18,6 +18,9 @@ import (
 // keyHeader is what a link's http_headers hold: a key without which the storage gives nothing.
 const keyHeader = "X-Amz-Server-Side-Encryption-Customer-Key"
 
+// messageRows is how many rows an Arrow message has: a chunk is made of several.
+const messageRows = 4096
+
 // linked is one link that was given out.
 type linked struct {
 	chunk int
@@ -109,13 +112,18 @@ func (st *statement) encode(ctx context.Context, from, n int64, cut func() bool)
 		if err != nil {
 			return nil, err
 		}
-		last = out.Len()
 		arrays := make([]arrow.Array, len(st.columns))
 		for i := range arrays {
 			arrays[i] = st.columns[i].relabel(b.Column(i), schema.Field(i).Type)
 		}
 		v := array.NewRecordBatch(schema, arrays, b.NumRows())
-		err := w.Write(v)
+		var err error
+		for at := int64(0); at < v.NumRows() && err == nil; at += messageRows {
+			last = out.Len()
+			some := v.NewSlice(at, min(at+messageRows, v.NumRows()))
+			err = w.Write(some)
+			some.Release()
+		}
 		v.Release()
 		for _, a := range arrays {
 			a.Release()
