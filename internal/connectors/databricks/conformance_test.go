@@ -1,7 +1,6 @@
 package databricks_test
 
 import (
-	"maps"
 	"net"
 	"testing"
 
@@ -66,29 +65,27 @@ var exact = []conformance.Type{
 	{SQL: "CAST(NULL AS TIMESTAMP)", Kind: row.Instant, Text: "null"},
 }
 
-func harness(over map[string]string) conformance.SourceHarness {
-	return conformance.SourceHarness{
+func Test_the_source_keeps_the_contract(t *testing.T) {
+	conformance.Source(t, conformance.SourceHarness{
 		Connector: databricks.Source(),
 		New: func(t testing.TB) conformance.SourceWorld {
 			s := start(t)
-			settings := s.Settings()
-			maps.Copy(settings, over)
-			return conformance.SourceWorld{Settings: settings, Dir: t.TempDir(), Address: s.Addr(), Table: "rows3", Secrets: []string{databrickstest.Token, "X-Amz-Signature"}}
+			return conformance.SourceWorld{Settings: s.Settings(), Dir: t.TempDir(), Address: s.Addr(), Table: "rows3", Secrets: []string{databrickstest.Token, "X-Amz-Signature"}}
 		},
-		Types:   types,
+		Live: &conformance.Live[conformance.SourceWorld]{
+			Needs: []string{"client_id", "client_secret"},
+			New: func(t testing.TB, a conformance.Account) conformance.SourceWorld { // the principal may make no table
+				return conformance.SourceWorld{Settings: a.Settings, Dir: t.TempDir()}
+			},
+		},
+		Types:   append(append([]conformance.Type{}, types...), exact...),
 		Numbers: "SELECT id AS n FROM RANGE(1, %d + 1)",
 		Broken:  "SELECT nonsense FROM nowhere_at_all", Words: "The table or view `nowhere_at_all` cannot be found",
 		Wrong:   map[string]string{"client_secret": "not-the-secret"},
-		Nowhere: map[string]string{"host": "http://127.0.0.1:1"},
+		Nowhere: map[string]string{"host": "http://127.0.0.1:1", "allow_private": "true"},
 		Needs:   []string{"client_id", "client_secret"},
 		Via: func(host, port string) map[string]string {
 			return map[string]string{"host": "http://" + net.JoinHostPort(host, port)}
 		},
-	}
-}
-
-func Test_the_source_keeps_the_contract(t *testing.T) {
-	h := harness(nil)
-	h.Types = append(append([]conformance.Type{}, types...), exact...)
-	conformance.Source(t, h)
+	})
 }

@@ -2,15 +2,14 @@
 // (https://docs.databricks.com/api/workspace/statementexecution) by plain requests: submit, poll, and fetch the result's chunks as
 // Arrow streams from cloud storage.
 //
-// The vendor's SDK is not used: it builds, but brings 34 modules (gRPC, Google's sign-in and OpenTelemetry among them) and some
-// 20 MB for five calls, reads the environment and files of its own, and repeats requests by itself, so that nobody could say what
-// was sent how often. httpkit guards addresses, counts attempts and hides secrets.
+// The vendor's SDK is not used, docs/adr/0010-databricks.md says why.
 package databricks
 
 import (
 	"context"
 
 	"github.com/upwelldata/upwell/internal/connector"
+	"github.com/upwelldata/upwell/internal/connectors/databricks/databrickstest"
 )
 
 const typeName = "databricks"
@@ -20,7 +19,7 @@ func Source() connector.SourceConnector {
 	return connector.SourceConnector{
 		Spec: connector.Spec{
 			Type: typeName, Title: "Databricks", Summary: "Reads models from a Databricks SQL warehouse.", APIVersion: "2.0",
-			HTTP: true, Ledger: true,
+			HTTP: true, Ledger: true, Sandbox: true,
 			Grants: connector.Grants{
 				// https://docs.databricks.com/aws/en/data-governance/unity-catalog/manage-privileges/privileges
 				Read: `GRANT USE CATALOG ON CATALOG {catalog} TO ` + "`{client_id}`" + `;
@@ -33,6 +32,9 @@ GRANT USE SCHEMA, CREATE TABLE, SELECT, MODIFY ON SCHEMA {catalog}.{state_schema
 		},
 		Open: func(_ context.Context, cfg connector.Config, env connector.Env) (connector.Source, error) {
 			return open(cfg, env)
+		},
+		Sandbox: func(ctx context.Context, listen string) (connector.Sandbox, error) {
+			return databrickstest.Start(ctx, listen)
 		},
 	}
 }

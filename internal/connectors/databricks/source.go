@@ -45,7 +45,10 @@ func (s *source) Check(ctx context.Context) error {
 // Describe asks for no rows: an optimizer rule (OptimizeLimitZero) turns the plan into an empty relation before anything is read.
 // It asks for the result inline, where the manifest names the types of nested columns; with links it calls them STRING.
 func (s *source) Describe(ctx context.Context, q connector.Query) (*arrow.Schema, error) {
-	sql, params := q.Render(dialect)
+	sql, params, err := render(q)
+	if err != nil {
+		return nil, err
+	}
 	st := statement{sql: "SELECT * FROM (\n" + sql + "\n) AS upwell_model LIMIT 0", params: params, inline: true, doing: "describing the query"}
 	a, err := s.run(ctx, st)
 	if err != nil {
@@ -63,9 +66,13 @@ func (s *source) Describe(ctx context.Context, q connector.Query) (*arrow.Schema
 // is cut between two messages looks like one that ended.
 func (s *source) Read(ctx context.Context, q connector.Query) iter.Seq2[arrow.RecordBatch, error] {
 	return func(yield func(arrow.RecordBatch, error) bool) {
-		sql, params := q.Render(dialect)
+		sql, params, err := render(q)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
 		st := statement{sql: sql, params: params, inline: s.inline, doing: "reading the model"}
-		err := s.read(ctx, st, q.Rows, func(b arrow.RecordBatch) bool { return yield(b, nil) })
+		err = s.read(ctx, st, q.Rows, func(b arrow.RecordBatch) bool { return yield(b, nil) })
 		if err != nil {
 			yield(nil, err)
 		}

@@ -113,7 +113,7 @@ func (s *Server) Close() error {
 	return err
 }
 
-// Exec runs statements in Databricks' dialect, separated by lines that hold a semicolon, past the protocol.
+// Exec runs statements in Databricks' dialect past the protocol.
 func (s *Server) Exec(ctx context.Context, sql ...string) error {
 	for _, one := range sql {
 		session, err := s.session(ctx, "", "")
@@ -148,6 +148,7 @@ func (s *Server) routes() http.Handler {
 	m.HandleFunc("POST /api/2.0/sql/statements/{id}/cancel", s.signed(s.cancel))
 	m.HandleFunc("GET /api/2.0/sql/warehouses/{id}", s.signed(s.warehouse))
 	m.HandleFunc("GET /storage/{id}/{n}", s.storage)
+	s.control(m)
 	return s.counted(s.faulty(m))
 }
 
