@@ -30,8 +30,16 @@ const (
 func canned(b *testing.B) string {
 	b.Helper()
 	cols := []columnInfo{
-		{Name: "id", Text: "BIGINT"}, {Name: "a", Text: "INT"}, {Name: "b", Text: "BIGINT"}, {Name: "c", Text: "DOUBLE"}, {Name: "d", Text: "DECIMAL(12,2)"},
-		{Name: "e", Text: "STRING"}, {Name: "f", Text: "STRING"}, {Name: "g", Text: "STRING"}, {Name: "h", Text: "TIMESTAMP_NTZ"}, {Name: "j", Text: "TIMESTAMP"},
+		{Name: "id", Text: "BIGINT"},
+		{Name: "a", Text: "INT"},
+		{Name: "b", Text: "BIGINT"},
+		{Name: "c", Text: "DOUBLE"},
+		{Name: "d", Text: "DECIMAL(12,2)"},
+		{Name: "e", Text: "STRING"},
+		{Name: "f", Text: "STRING"},
+		{Name: "g", Text: "STRING"},
+		{Name: "h", Text: "TIMESTAMP_NTZ"},
+		{Name: "j", Text: "TIMESTAMP"},
 		{Name: "k", Text: "BOOLEAN"},
 	}
 	var m manifest
@@ -76,7 +84,7 @@ func canned(b *testing.B) string {
 		switch {
 		case r.URL.Path == "/storage":
 			w.Header().Set("Content-Length", strconv.Itoa(stream.Len()))
-			_, _ = w.Write(stream.Bytes()) //nolint:errcheck // the reader tells
+			_, _ = w.Write(stream.Bytes())
 		case strings.Contains(r.URL.Path, "/chunks/"):
 			fmt.Fprintf(w, "{%s}", link(r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]))
 		default:

@@ -141,10 +141,10 @@ func decimalArgs(sql string) (p, s int32, ok bool) {
 		return 10, 0, true
 	}
 	a, b, two := strings.Cut(strings.TrimSuffix(strings.TrimSpace(args), ")"), ",")
-	pp, err := strconv.Atoi(strings.TrimSpace(a))
-	ss := 0
+	pp, err := strconv.ParseInt(strings.TrimSpace(a), 10, 32)
+	ss := int64(0)
 	if err == nil && two {
-		ss, err = strconv.Atoi(strings.TrimSpace(b))
+		ss, err = strconv.ParseInt(strings.TrimSpace(b), 10, 32)
 	}
 	return int32(pp), int32(ss), err == nil && pp > 0 && pp <= 38 && ss >= 0 && ss <= pp
 }

@@ -178,6 +178,7 @@ func (t *translator) cast(tokens []warehousetest.Token) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	x = strings.TrimSpace(x)
 	typ := warehousetest.Join(tokens[as+1:])
 	if duck := duckType(typ); duck != "BLOB" {
 		return "CAST(" + x + " AS " + duck + ")", nil

@@ -39,7 +39,7 @@ func ask(t *testing.T, s *Server, method, path, body, auth string) (int, map[str
 	if auth != "-" {
 		req.Header.Set("Authorization", auth)
 	}
-	res, err := http.DefaultTransport.RoundTrip(req) //nolint:forbidigo // a bare client, as curl is
+	res, err := http.DefaultTransport.RoundTrip(req)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -296,6 +296,12 @@ func (s *Server) look(w http.ResponseWriter, r *http.Request) {
 	if st == nil {
 		return
 	}
+	if s.Patient {
+		select {
+		case <-st.done:
+		case <-r.Context().Done():
+		}
+	}
 	s.mu.Lock()
 	if st.state == "PENDING" {
 		if st.pending--; st.pending <= 0 {
