@@ -25,8 +25,9 @@ func Source() connector.SourceConnector {
 				Read: `GRANT USE CATALOG ON CATALOG {catalog} TO ` + "`{client_id}`" + `;
 GRANT USE SCHEMA, SELECT ON SCHEMA {catalog}.{schema} TO ` + "`{client_id}`" + `;
 -- and, in the warehouse's permissions: CAN USE on SQL warehouse {warehouse_id}`,
-				Ledger: `CREATE SCHEMA IF NOT EXISTS {catalog}.{state_schema};
-GRANT USE SCHEMA, CREATE TABLE, SELECT, MODIFY ON SCHEMA {catalog}.{state_schema} TO ` + "`{client_id}`" + `;`,
+				Ledger: `USE CATALOG {catalog};
+CREATE SCHEMA IF NOT EXISTS {state_schema};
+GRANT USE SCHEMA, CREATE TABLE, SELECT, MODIFY ON SCHEMA {state_schema} TO ` + "`{client_id}`" + `;`,
 			},
 			Settings: settings(),
 		},

@@ -54,7 +54,7 @@ func (t *translator) word(tokens []warehousetest.Token, i int) (string, int, err
 			return interval(tokens, next)
 		}
 	case "INFORMATION_SCHEMA":
-		return t.informationSchema(tokens, i)
+		return t.informationSchema(tokens, i, t.catalog)
 	}
 	if at(next).Is("(") {
 		return t.call(tokens, i, next)
@@ -63,16 +63,13 @@ func (t *translator) word(tokens []warehousetest.Token, i int) (string, int, err
 }
 
 // informationSchema narrows information_schema.X to a catalog: Databricks has one per catalog (sql-ref-information-schema).
-func (t *translator) informationSchema(tokens []warehousetest.Token, i int) (string, int, error) {
+func (t *translator) informationSchema(tokens []warehousetest.Token, i int, catalog string) (string, int, error) {
 	if i+2 >= len(tokens) || !tokens[i+1].Is(".") {
 		return tokens[i].Text, i + 1, nil
 	}
-	if i > 1 && tokens[i-1].Is(".") {
-		return "", i, said("[STAND_IN_ERROR] the stand-in has one catalog: write information_schema without it")
-	}
 	view := strings.ToLower(tokens[i+2].Value)
 	return fmt.Sprintf("(SELECT * FROM system.information_schema.%s WHERE %s = %s)", view,
-		map[bool]string{true: "catalog_name", false: "table_catalog"}[view == "schemata"], warehousetest.Literal(t.catalog)), i + 3, nil
+		map[bool]string{true: "catalog_name", false: "table_catalog"}[view == "schemata"], warehousetest.Literal(catalog)), i + 3, nil
 }
 
 // call translates a function's call.

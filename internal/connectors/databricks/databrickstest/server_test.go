@@ -127,6 +127,31 @@ func Test_a_link_takes_no_credentials_and_needs_its_headers(t *testing.T) {
 	}
 }
 
+func Test_the_sandbox_shows_what_it_holds_and_misbehaves_as_asked(t *testing.T) {
+	s := workspace(t)
+	if status, out := ask(t, s, "POST", "/_sandbox/sql", "CREATE TABLE `My Table` AS SELECT 1 AS id, 'x' AS name", "-"); status != 204 {
+		t.Fatalf("%d %v", status, out)
+	}
+	if status, out := ask(t, s, "GET", "/_sandbox/records/%60My%20Table%60", "", "-"); status != 200 || out["body"] != "[{\"id\":1,\"name\":\"x\"}]\n" {
+		t.Errorf("%d %v", status, out)
+	}
+	if status, _ := ask(t, s, "GET", "/_sandbox/records/nowhere", "", "-"); status != 404 {
+		t.Errorf("a table that is not there: %d", status)
+	}
+	if status, _ := ask(t, s, "POST", "/_sandbox/faults", `{"status":503,"times":1,"retry_after":"2"}`, "-"); status != 204 {
+		t.Errorf("a fault: %d", status)
+	}
+	if status, _ := ask(t, s, "GET", statements+"/x", "", ""); status != 503 {
+		t.Errorf("after asking for 503: %d", status)
+	}
+	if status, _ := ask(t, s, "GET", statements+"/x", "", ""); status != 404 {
+		t.Errorf("once: %d", status)
+	}
+	if status, _ := ask(t, s, "POST", "/_sandbox/faults", `{"colour":1}`, "-"); status != 400 {
+		t.Errorf("an unknown fault: %d", status)
+	}
+}
+
 func Test_databricks_sql_is_put_into_duckdbs_words(t *testing.T) {
 	for sql, want := range map[string]string{
 		"SELECT `a``b`, \"x\\n\" FROM t":                           `SELECT "a` + "`" + `b", '` + "x\n" + `' FROM t`,
@@ -136,6 +161,7 @@ func Test_databricks_sql_is_put_into_duckdbs_words(t *testing.T) {
 		"CREATE TABLE a (t TIMESTAMP, b STRING) USING DELTA":       "CREATE TABLE a (t TIMESTAMPTZ, b VARCHAR) ",
 		"CREATE TABLE a TBLPROPERTIES ('x' = 'y') AS SELECT 1L":    "CREATE TABLE a  AS SELECT CAST(1 AS BIGINT)",
 		"SELECT COUNT(*) FROM information_schema.tables":           "SELECT COUNT(*) FROM (SELECT * FROM system.information_schema.tables WHERE table_catalog = 'workspace')",
+		"SELECT 1 FROM `Main`.information_schema.schemata":         "SELECT 1 FROM (SELECT * FROM system.information_schema.schemata WHERE catalog_name = 'main')",
 		"SELECT TO_JSON(STRUCT_COL, MAP('ignoreNullFields', 'x'))": "SELECT CAST(to_json(STRUCT_COL) AS VARCHAR)",
 		"MERGE INTO a AS t USING (SELECT 1 AS id) AS s ON true":    "MERGE INTO a AS t USING (SELECT 1 AS id) AS s ON true",
 	} {

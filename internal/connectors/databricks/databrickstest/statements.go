@@ -323,7 +323,7 @@ func (s *Server) tell(w http.ResponseWriter, r *http.Request, st *statement) {
 	if st.state == "FAILED" {
 		state["error"] = map[string]string{"error_code": st.code, "message": st.message}
 	}
-	succeeded, truncated, counted := st.state == "SUCCEEDED", s.faults.truncated, st.rows+s.faults.miscount
+	succeeded, truncated, more := st.state == "SUCCEEDED", s.faults.truncated, s.faults.miscount
 	s.mu.Unlock()
 	out := map[string]any{"statement_id": st.id, "status": state}
 	if succeeded {
@@ -334,7 +334,7 @@ func (s *Server) tell(w http.ResponseWriter, r *http.Request, st *statement) {
 		}
 		out["manifest"] = map[string]any{
 			"format": format, "schema": map[string]any{"column_count": len(st.columns), "columns": manifestColumns(st.columns, st.inline)},
-			"total_chunk_count": len(st.chunks), "total_row_count": counted, "truncated": truncated, "chunks": st.chunks,
+			"total_chunk_count": len(st.chunks), "total_row_count": st.rows + more, "truncated": truncated, "chunks": st.chunks,
 		}
 		part, err := s.part(r, st, 0)
 		if err != nil {

@@ -95,6 +95,10 @@ func (t *translator) all(tokens []warehousetest.Token) (string, error) {
 // one translates what stands at i and gives the place behind it.
 func (t *translator) one(tokens []warehousetest.Token, i int) (string, int, error) {
 	token := tokens[i]
+	if named := token.Kind == warehousetest.Word || token.Kind == warehousetest.Quoted; named && i+2 < len(tokens) &&
+		tokens[i+1].Is(".") && strings.EqualFold(tokens[i+2].Value, "information_schema") {
+		return t.informationSchema(tokens, i+2, strings.ToLower(token.Value))
+	}
 	switch token.Kind {
 	case warehousetest.Quoted:
 		if strings.EqualFold(token.Value, "information_schema") {
