@@ -39,6 +39,7 @@ var duckdbMayBeIn = []string{
 	"internal/connectors/duckdb", // the connector
 	"internal/warehousetest",     // what stand-ins of warehouses compute with
 	"internal/connectors/snowflake", "internal/connectors/snowflake/*",
+	"internal/connectors/databricks", "internal/connectors/databricks/*",
 	"internal/demo", "internal/demo/*",
 	"bench/*", "tools/*",
 }

@@ -3,6 +3,7 @@ package all
 
 import (
 	"github.com/upwelldata/upwell/internal/connector"
+	"github.com/upwelldata/upwell/internal/connectors/databricks"
 	"github.com/upwelldata/upwell/internal/connectors/duckdb"
 	"github.com/upwelldata/upwell/internal/connectors/file"
 	"github.com/upwelldata/upwell/internal/connectors/mysql"
@@ -16,6 +17,7 @@ import (
 // Sources lists the source types.
 func Sources() []connector.SourceConnector {
 	return []connector.SourceConnector{
+		databricks.Source(),
 		duckdb.Source(),
 		mysql.Source(),
 		postgres.Source(),
