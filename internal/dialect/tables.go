@@ -218,6 +218,16 @@ func (l Ledger) exact(alias string, f arrow.Field) string {
 	return col
 }
 
+// Keeps refuses a key whose columns a ledger in this dialect cannot keep: before anything is sent, as nothing could be recorded.
+func (l Ledger) Keeps(s Shape) error {
+	for _, k := range s.Key {
+		if _, err := l.typeOf(s.field(k)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // typeOf is the type that a key column's text is cast to.
 func (l Ledger) typeOf(f arrow.Field) (string, error) {
 	k := kind(f)

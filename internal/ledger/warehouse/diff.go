@@ -31,6 +31,9 @@ func (s *snapshot) Diff(ctx context.Context, m ledger.Model, opts ledger.Compare
 				WithFix("Give it another name with AS, or use diff: local.")
 		}
 	}
+	if err := s.c.sql.Keeps(c.Shape); err != nil {
+		return nil, err
+	}
 	for _, st := range m.Settled {
 		c.Settled = append(c.Settled, int(st))
 	}
