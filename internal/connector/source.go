@@ -54,6 +54,7 @@ type ColumnIs struct {
 type Dialect struct {
 	Name        string
 	Quote       byte   // identifier quote: '"' or '`'; doubled inside
+	Backslash   bool   // inside quotes a backslash stands before a quote and before itself, in place of doubling
 	Placeholder string // "$" = $1, $2…; "?" = ?; ":" = :p1, :p2…
 	// Upper says that the server spells names written without quotes in upper case. Upwell then spells such a name in lower
 	// case, as people do: account_id is the column ACCOUNT_ID there. Ident and Known translate, and are each other's inverse.
@@ -92,6 +93,9 @@ func (d Dialect) Known(server string) string {
 
 func (d Dialect) quote(name string) string {
 	q := string(d.Quote)
+	if d.Backslash {
+		return q + strings.NewReplacer(`\`, `\\`, q, `\`+q).Replace(name) + q
+	}
 	return q + strings.ReplaceAll(name, q, q+q) + q
 }
 

@@ -33,17 +33,26 @@ type Scan struct {
 	Bytes int64 // billed bytes, before the vendor rounds them up
 }
 
+// Catalog is a warehouse that looks tables up without SQL, because its SQL would need rights beyond the ledger's schema. It is asked
+// in place of LedgerSQL.Tables.
+type Catalog interface {
+	// HasTable reports whether a table is there. schema is as the user names it; it need not be there.
+	HasTable(ctx context.Context, schema, table string) (bool, error)
+}
+
 // LedgerSQL is what a dialect says about holding a ledger, as data. Templates are for fmt: %s, or %[1]s and %[2]s.
 type LedgerSQL struct {
 	Schema       string // schema, dataset or catalog.schema of Upwell's tables where the user names no other
 	CreateSchema string // of the quoted schema; "" = it must be there
 	// Tables counts the tables of a name in a schema: %[1]s is what stands before the schema in its name, with a dot, or nothing;
-	// %[2]s and %[3]s are parameters, schema and table. It must work where the schema is not there.
+	// %[2]s and %[3]s are parameters, schema and table. It must work where the schema is not there. "" = see Catalog.
 	Tables  string
 	Create  string // begin of a permanent table made of a query: "CREATE TABLE %s AS "
 	Scratch string // the same for a table of one run, which need not survive a crash of the warehouse
 	// Types are the types that text is cast to, by kind; a decimal's takes precision and scale where it has two verbs.
 	Types map[row.Kind]string
+	// WideDecimal is the type of decimals of more than 38 digits; "" = as others.
+	WideDecimal string
 	// Rows makes a relation of the parameter %s, the JSON text of a list of lists of texts and nulls; Cell is a cell of it by
 	// number, as text.
 	Rows, Cell string

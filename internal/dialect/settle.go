@@ -222,7 +222,11 @@ func (l Ledger) merge(ledger, from string, names, values []string, same string) 
 	selected, sets, inserted := make([]string, len(names)), make([]string, len(names)), make([]string, len(names))
 	for i, n := range names {
 		selected[i], sets[i], inserted[i] = values[i]+" AS "+n, n+" = a."+n, "a."+n
+		if values[i] == "NULL" { // one within the query would have a type of its own
+			selected[i], sets[i], inserted[i] = "", n+" = NULL", "NULL"
+		}
 	}
+	selected = slices.DeleteFunc(selected, func(s string) bool { return s == "" })
 	return sql("MERGE INTO %s AS t USING (SELECT %s FROM %s) AS a ON %s WHEN MATCHED AND a.%s IS NULL THEN DELETE WHEN MATCHED THEN UPDATE SET %s "+
 		"WHEN NOT MATCHED AND a.%[5]s IS NOT NULL THEN INSERT (%[7]s) VALUES (%[8]s)",
 		ledger, strings.Join(selected, ", "), from, same, colEntry, strings.Join(sets, ", "), strings.Join(names, ", "), strings.Join(inserted, ", "))

@@ -111,13 +111,23 @@ func (l Ledger) Setup() []connector.Statement {
 	}
 }
 
-// StateThere counts the state tables: none, before the first run with this schema.
-func (l Ledger) StateThere() connector.Query { return l.there(tableState) }
+// Look asks whether a table is there: by a query that counts it, or by name where the warehouse is a connector.Catalog.
+type Look struct {
+	connector.Query
+	Schema, Table string
+}
 
-// KeptThere counts the delta tables of a run: none, when somebody dropped it.
-func (l Ledger) KeptThere(run string) connector.Query { return l.there(l.name("delta", run)) }
+// StateThere asks for the state table: it is not there before the first run with this schema.
+func (l Ledger) StateThere() Look { return l.there(tableState) }
 
-func (l Ledger) there(table string) connector.Query {
+// KeptThere asks for the delta table of a run: it is not there when somebody dropped it.
+func (l Ledger) KeptThere(run string) Look { return l.there(l.name("delta", run)) }
+
+func (l Ledger) there(table string) Look {
+	look := Look{Schema: l.schema, Table: table}
+	if l.Dialect.Ledger.Tables == "" {
+		return look
+	}
 	p := params{d: l.Dialect}
 	parts := strings.Split(l.schema, ".")
 	schema := strings.Trim(parts[len(parts)-1], string(l.Quote))
@@ -125,7 +135,9 @@ func (l Ledger) there(table string) connector.Query {
 	if len(parts) > 1 {
 		within = l.Table(strings.Join(parts[:len(parts)-1], ".")) + "."
 	}
-	return connector.Query{SQL: fmt.Sprintf(l.Dialect.Ledger.Tables, within, p.text(schema), p.text(table)), Params: p.list}
+	look.SQL = fmt.Sprintf(l.Dialect.Ledger.Tables, within, p.text(schema), p.text(table))
+	look.Params = p.list
+	return look
 }
 
 // State reads the ledger's state: version, token, holder, until, scratch, meta. No row: it was never written.
@@ -236,8 +248,12 @@ func (l Ledger) typeOf(f arrow.Field) (string, error) {
 		return "", fault.New(fault.SourceValue, "the key column %q has kind %s, which a ledger in %s cannot keep", f.Name, k, l.Name).
 			WithFix("Cast it to text in the model, or use diff: local.")
 	}
-	if d, ok := f.Type.(arrow.DecimalType); ok && strings.Count(t, "%") == 2 {
-		return fmt.Sprintf(t, d.GetPrecision(), d.GetScale()), nil
+	precision, scale, known := row.Digits(f)
+	if wide := l.Dialect.Ledger.WideDecimal; known && precision > 38 && wide != "" {
+		t = wide
+	}
+	if known && strings.Count(t, "%") == 2 {
+		return fmt.Sprintf(t, precision, scale), nil
 	}
 	if strings.Contains(t, "%") {
 		return fmt.Sprintf(t, 38, 9), nil

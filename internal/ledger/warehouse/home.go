@@ -135,8 +135,8 @@ func (c *connection) exec(ctx context.Context, list ...connector.Statement) erro
 // state reads the ledger's state; that of an empty one where it was never written.
 func (c *connection) state(ctx context.Context) (state, error) {
 	s := state{document: emptyDocument()}
-	there, err := c.count(ctx, c.sql.StateThere())
-	if err != nil || there == 0 {
+	there, err := c.there(ctx, c.sql.StateThere())
+	if err != nil || !there {
 		return s, err
 	}
 	err = c.each(ctx, c.sql.State(), func(v []row.Value) error {
@@ -153,6 +153,15 @@ func (c *connection) state(ctx context.Context) (state, error) {
 	}
 	s.Meta.Rows, err = c.count(ctx, c.sql.Count())
 	return s, err
+}
+
+// there reports whether a table is there.
+func (c *connection) there(ctx context.Context, look dialect.Look) (bool, error) {
+	if list, ok := c.wh.(connector.Catalog); ok {
+		return list.HasTable(ctx, look.Schema, look.Table)
+	}
+	n, err := c.count(ctx, look.Query)
+	return n > 0, err
 }
 
 // count runs a query that counts.

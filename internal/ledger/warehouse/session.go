@@ -13,8 +13,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/apache/arrow-go/v18/arrow"
-
 	"github.com/upwelldata/upwell/internal/connector"
 	"github.com/upwelldata/upwell/internal/dialect"
 	"github.com/upwelldata/upwell/internal/fault"
@@ -73,7 +71,7 @@ func (n *note) shape() dialect.Shape {
 		k, _ := row.ParseKind(c.Kind)
 		f := row.FieldOf(c.Name, k)
 		if k == row.Decimal && c.Precision > 0 {
-			f = arrow.Field{Name: c.Name, Type: &arrow.Decimal128Type{Precision: c.Precision, Scale: c.Scale}, Nullable: true}
+			f = row.DecimalField(c.Name, c.Precision, c.Scale)
 		}
 		s.Fields = append(s.Fields, f)
 	}
@@ -88,9 +86,7 @@ func (n *note) keep(s dialect.Shape) error {
 			return err
 		}
 		c := column{Name: f.Name, Kind: k.String()}
-		if d, ok := f.Type.(arrow.DecimalType); ok {
-			c.Precision, c.Scale = d.GetPrecision(), d.GetScale()
-		}
+		c.Precision, c.Scale, _ = row.Digits(f)
 		n.Columns = append(n.Columns, c)
 	}
 	return nil

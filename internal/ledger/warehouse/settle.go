@@ -52,12 +52,10 @@ func (s *session) settle(ctx context.Context, n note, pub *ledger.Publication) (
 	if pub == nil && now.Meta.Version >= n.Version && now.Settled == n.Run { // it died right after it had settled
 		return s.h.dropWAL()
 	}
-	if n.Compared {
-		there, err := s.c.count(ctx, s.c.sql.KeptThere(n.Run))
-		if err != nil {
+	if n.Compared { // without its delta, the rows are looked at once more
+		if n.Compared, err = s.c.there(ctx, s.c.sql.KeptThere(n.Run)); err != nil {
 			return err
 		}
-		n.Compared = there > 0 // else the rows are looked at once more
 	}
 	up := &upload{s: s, ctx: ctx, run: n.Run}
 	if err := s.shape(ctx, n, &now, snap, pub, up); err != nil {
