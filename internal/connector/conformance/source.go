@@ -29,6 +29,7 @@ type SourceHarness struct {
 	Nowhere map[string]string                         // settings laid over good ones so that nothing answers
 	Needs   []string                                  // settings without which Open or Check fails, beside the Required ones of the Spec
 	Via     func(host, port string) map[string]string // settings laid over good ones that connect to another address; nil = no network
+	Names   []string                                  // four names of columns that need quotes; nil = the kit's, one with a quote inside
 	Except  map[string]string
 	Live    *Live[SourceWorld] // how to run against a real account (-live); nil = New gives the real thing
 

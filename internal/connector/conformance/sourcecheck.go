@@ -239,7 +239,10 @@ func sourceNarrows(w *well) {
 func sourceQuotes(w *well) {
 	s := w.open(nil)
 	d := s.Dialect()
-	names := []string{"select", "Mixed Case", "with" + string(d.Quote) + "quote", "ünï"}
+	names := w.h.Names
+	if names == nil {
+		names = []string{"select", "Mixed Case", "with" + string(d.Quote) + "quote", "ünï"}
+	}
 	var list []string
 	for i, n := range names {
 		list = append(list, fmt.Sprintf("%d AS %s", i+1, d.Ident(n)))

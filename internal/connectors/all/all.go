@@ -3,6 +3,7 @@ package all
 
 import (
 	"github.com/upwelldata/upwell/internal/connector"
+	"github.com/upwelldata/upwell/internal/connectors/bigquery"
 	"github.com/upwelldata/upwell/internal/connectors/databricks"
 	"github.com/upwelldata/upwell/internal/connectors/duckdb"
 	"github.com/upwelldata/upwell/internal/connectors/file"
@@ -17,6 +18,7 @@ import (
 // Sources lists the source types.
 func Sources() []connector.SourceConnector {
 	return []connector.SourceConnector{
+		bigquery.Source(),
 		databricks.Source(),
 		duckdb.Source(),
 		mysql.Source(),
