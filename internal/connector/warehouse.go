@@ -49,10 +49,9 @@ type LedgerSQL struct {
 	Tables  string
 	Create  string // begin of a permanent table made of a query: "CREATE TABLE %s AS "
 	Scratch string // the same for a table of one run, which need not survive a crash of the warehouse
-	// Types are the types that text is cast to, by kind; a decimal's takes precision and scale where it has two verbs.
+	// Types are the types that text is cast to, by kind; a decimal's takes precision and scale where it has two verbs. A column
+	// that names its own (row.TypeKey) is cast to that.
 	Types map[row.Kind]string
-	// WideDecimal is the type of decimals of more than 38 digits; "" = as others.
-	WideDecimal string
 	// Rows makes a relation of the parameter %s, the JSON text of a list of lists of texts and nulls; Cell is a cell of it by
 	// number, as text.
 	Rows, Cell string

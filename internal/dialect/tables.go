@@ -248,12 +248,11 @@ func (l Ledger) typeOf(f arrow.Field) (string, error) {
 		return "", fault.New(fault.SourceValue, "the key column %q has kind %s, which a ledger in %s cannot keep", f.Name, k, l.Name).
 			WithFix("Cast it to text in the model, or use diff: local.")
 	}
-	precision, scale, known := row.Digits(f)
-	if wide := l.Dialect.Ledger.WideDecimal; known && precision > 38 && wide != "" {
-		t = wide
+	if own, ok := f.Metadata.GetValue(row.TypeKey); ok {
+		return own, nil
 	}
-	if known && strings.Count(t, "%") == 2 {
-		return fmt.Sprintf(t, precision, scale), nil
+	if d, ok := f.Type.(arrow.DecimalType); ok && strings.Count(t, "%") == 2 {
+		return fmt.Sprintf(t, d.GetPrecision(), d.GetScale()), nil
 	}
 	if strings.Contains(t, "%") {
 		return fmt.Sprintf(t, 38, 9), nil

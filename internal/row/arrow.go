@@ -2,7 +2,6 @@ package row
 
 import (
 	"encoding/hex"
-	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -72,27 +71,15 @@ func FieldOf(name string, k Kind) arrow.Field {
 	return f
 }
 
-// DigitsKey is the Arrow field metadata key that tells precision and scale of a decimal carried as text: "38,9".
-const DigitsKey = "upwell.digits"
+// TypeKey is the Arrow field metadata key for the source's own name of a column's type, where one kind has several.
+const TypeKey = "upwell.type"
 
-// DecimalField is FieldOf for decimals of a known precision and scale, carried as text.
-func DecimalField(name string, precision, scale int32) arrow.Field {
-	f := FieldOf(name, Decimal)
-	f.Metadata = arrow.NewMetadata([]string{KindKey, DigitsKey}, []string{Decimal.String(), fmt.Sprintf("%d,%d", precision, scale)})
+// TypedField is FieldOf for a column whose type in the source has a name of its own.
+func TypedField(name string, k Kind, typ string) arrow.Field {
+	f := FieldOf(name, k)
+	keys, values := append([]string{TypeKey}, f.Metadata.Keys()...), append([]string{typ}, f.Metadata.Values()...)
+	f.Metadata = arrow.NewMetadata(keys, values)
 	return f
-}
-
-// Digits gives the precision and scale of a decimal column; false where they are not known.
-func Digits(f arrow.Field) (precision, scale int32, ok bool) {
-	if d, is := f.Type.(arrow.DecimalType); is {
-		return d.GetPrecision(), d.GetScale(), true
-	}
-	text, ok := f.Metadata.GetValue(DigitsKey)
-	if !ok {
-		return 0, 0, false
-	}
-	n, err := fmt.Sscanf(text, "%d,%d", &precision, &scale)
-	return precision, scale, err == nil && n == 2
 }
 
 // At boxes one cell, exactly; kind is the column's KindOf. The value owns its text. A cell of a type KindOf refuses panics.

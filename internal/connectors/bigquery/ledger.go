@@ -32,9 +32,8 @@ var ledgerSQL = connector.LedgerSQL{
 		row.Text: "STRING", row.Int: "INT64", row.Uint: "NUMERIC", row.Decimal: "NUMERIC", row.Float: "FLOAT64", row.Bool: "BOOL",
 		row.Date: "DATE", row.Time: "TIME", row.Timestamp: "DATETIME", row.Instant: "TIMESTAMP",
 	},
-	WideDecimal: "BIGNUMERIC",
-	Rows:        "UNNEST(JSON_QUERY_ARRAY(%s)) AS j",
-	Cell:        "JSON_VALUE(j, '$[%d]')",
+	Rows: "UNNEST(JSON_QUERY_ARRAY(%s)) AS j",
+	Cell: "JSON_VALUE(j, '$[%d]')",
 	Exact: map[row.Kind]string{
 		row.Text: exactText, row.JSON: exactText, row.Array: exactText,
 	},

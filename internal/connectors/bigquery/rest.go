@@ -113,10 +113,11 @@ func nanos(t civil.Time) int64 {
 }
 
 // decimal writes a fraction of a power of ten in full.
+// https://docs.cloud.google.com/bigquery/docs/reference/standard-sql/data-types#decimal_types
 func decimal(f *bigquery.FieldSchema, v *big.Rat) (row.Value, error) {
-	scale := numericScale
+	scale := 9
 	if f.Type == bigquery.BigNumericFieldType {
-		scale = bigNumericScale
+		scale = 38
 	}
 	return row.DecimalValue(trimmed(v.FloatString(scale))), nil
 }

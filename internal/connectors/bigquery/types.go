@@ -2,6 +2,7 @@ package bigquery
 
 import (
 	"fmt"
+	"strings"
 
 	"cloud.google.com/go/bigquery"
 	"github.com/apache/arrow-go/v18/arrow"
@@ -71,23 +72,42 @@ func (c *column) decide() error {
 		c.kind, c.wire = row.Array, arrow.LIST
 	}
 	c.field = row.FieldOf(f.Name, c.kind)
-	switch {
-	case c.kind == row.Time:
+	switch c.kind { //nolint:exhaustive // the others have one type each
+	case row.Time:
 		c.field.Type = arrow.FixedWidthTypes.Time64us
-	case c.kind == row.Decimal && f.Type == bigquery.NumericFieldType:
-		c.field = row.DecimalField(f.Name, numericDigits, numericScale)
-	case c.kind == row.Decimal:
-		c.field = row.DecimalField(f.Name, bigNumericDigits, bigNumericScale)
+	case row.Decimal, row.JSON, row.Array:
+		c.field = row.TypedField(f.Name, c.kind, typeOf(f))
+	case row.Text:
+		if f.Type == bigquery.GeographyFieldType {
+			c.field = row.TypedField(f.Name, c.kind, typeOf(f))
+		}
 	}
 	return nil
 }
 
-// Digits and scales of the decimal types.
-// https://docs.cloud.google.com/bigquery/docs/reference/standard-sql/data-types#decimal_types
-const (
-	numericDigits, numericScale       = 38, 9
-	bigNumericDigits, bigNumericScale = 76, 38
-)
+// typeOf writes a column's type as GoogleSQL does.
+// https://docs.cloud.google.com/bigquery/docs/reference/standard-sql/data-types
+func typeOf(f *bigquery.FieldSchema) string {
+	t := string(f.Type)
+	switch f.Type { //nolint:exhaustive // the others have one name
+	case bigquery.IntegerFieldType:
+		t = "INT64"
+	case bigquery.FloatFieldType:
+		t = "FLOAT64"
+	case bigquery.BooleanFieldType:
+		t = "BOOL"
+	case bigquery.RecordFieldType:
+		fields := make([]string, len(f.Schema))
+		for i, in := range f.Schema {
+			fields[i] = dialect.Ident(in.Name) + " " + typeOf(in)
+		}
+		t = "STRUCT<" + strings.Join(fields, ", ") + ">"
+	}
+	if f.Repeated {
+		return "ARRAY<" + t + ">"
+	}
+	return t
+}
 
 // carried refuses types that cannot be carried exactly, in nested columns too.
 func carried(f *bigquery.FieldSchema, column string) error {

@@ -130,7 +130,7 @@ func (s *snapshot) likeness(ctx context.Context, c *dialect.Compared) (likeness,
 			like = max(like, other)
 		case slices.Contains(c.Key, f.Name) && hk != fk:
 			return otherKey, nil
-		case hk != fk || !arrow.TypeEqual(h.Type, f.Type):
+		case hk != fk || !arrow.TypeEqual(h.Type, f.Type) || !h.Metadata.Equal(f.Metadata):
 			like = max(like, other)
 		}
 	}

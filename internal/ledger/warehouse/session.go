@@ -13,6 +13,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/apache/arrow-go/v18/arrow"
+
 	"github.com/upwelldata/upwell/internal/connector"
 	"github.com/upwelldata/upwell/internal/dialect"
 	"github.com/upwelldata/upwell/internal/fault"
@@ -61,6 +63,7 @@ type note struct {
 type column struct {
 	Name      string `json:"name"`
 	Kind      string `json:"kind"`
+	Type      string `json:"type,omitempty"` // the warehouse's own name, see row.TypeKey
 	Precision int32  `json:"precision,omitempty"`
 	Scale     int32  `json:"scale,omitempty"`
 }
@@ -70,8 +73,11 @@ func (n *note) shape() dialect.Shape {
 	for _, c := range n.Columns {
 		k, _ := row.ParseKind(c.Kind)
 		f := row.FieldOf(c.Name, k)
+		if c.Type != "" {
+			f = row.TypedField(c.Name, k, c.Type)
+		}
 		if k == row.Decimal && c.Precision > 0 {
-			f = row.DecimalField(c.Name, c.Precision, c.Scale)
+			f = arrow.Field{Name: c.Name, Type: &arrow.Decimal128Type{Precision: c.Precision, Scale: c.Scale}, Nullable: true}
 		}
 		s.Fields = append(s.Fields, f)
 	}
@@ -86,7 +92,10 @@ func (n *note) keep(s dialect.Shape) error {
 			return err
 		}
 		c := column{Name: f.Name, Kind: k.String()}
-		c.Precision, c.Scale, _ = row.Digits(f)
+		c.Type, _ = f.Metadata.GetValue(row.TypeKey)
+		if d, ok := f.Type.(arrow.DecimalType); ok {
+			c.Precision, c.Scale = d.GetPrecision(), d.GetScale()
+		}
 		n.Columns = append(n.Columns, c)
 	}
 	return nil
