@@ -74,7 +74,7 @@ func answered(err error) (refusal, bool) {
 	}
 	var o outage
 	if errors.As(err, &o) {
-		return refusal{status: o.res.StatusCode, message: o.Error()}, true
+		return refusal{status: http.StatusServiceUnavailable, message: o.Error()}, true
 	}
 	if st, ok := status.FromError(err); ok && st.Code() != codes.OK {
 		r := refusal{message: st.Message()}

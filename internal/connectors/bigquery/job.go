@@ -58,6 +58,9 @@ func parameter(v row.Value) (*bigquery.QueryParameterValue, error) {
 	case row.Float:
 		return typed("FLOAT64", v.Float())
 	case row.Decimal:
+		if whole, part, _ := strings.Cut(strings.TrimPrefix(row.NormalDecimal(v.Str()), "-"), "."); len(whole) <= 29 && len(part) <= 9 {
+			return typed("NUMERIC", v.String())
+		}
 		return typed("BIGNUMERIC", v.String())
 	case row.Bytes:
 		return typed("BYTES", []byte(v.Str()))

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 
@@ -71,7 +73,8 @@ func (c *config) base(ctx context.Context, want string) (func(context.Context) (
 		}, nil
 	}
 	var kind struct {
-		Type google.CredentialsType `json:"type"`
+		Type       google.CredentialsType `json:"type"`
+		PrivateKey string                 `json:"private_key"`
 	}
 	if err := json.Unmarshal(c.credentials, &kind); err != nil {
 		return nil, fault.New(fault.ProjectValue, "the credentials of BigQuery are no JSON")
@@ -82,7 +85,8 @@ func (c *config) base(ctx context.Context, want string) (func(context.Context) (
 		return nil, fault.New(fault.ProjectValue, "the credentials of BigQuery are of no known type").
 			WithFix("Give the JSON key of a service account, or what `gcloud iam workload-identity-pools create-cred-config` writes.")
 	}
-	if _, err := google.CredentialsFromJSONWithType(ctx, c.credentials, kind.Type, want); err != nil {
+	block, _ := pem.Decode([]byte(kind.PrivateKey))
+	if _, err := google.CredentialsFromJSONWithType(ctx, c.credentials, kind.Type, want); err != nil || kind.Type == google.ServiceAccount && block == nil {
 		return nil, fault.New(fault.ProjectValue, "the credentials of BigQuery cannot be used: their fields are not those of %s", kind.Type)
 	}
 	return func(context.Context) (*oauth2.Token, error) {
@@ -99,14 +103,14 @@ func token(s oauth2.TokenSource) (*oauth2.Token, error) {
 	t, err := s.Token()
 	var re *oauth2.RetrieveError
 	if errors.As(err, &re) && re.Response != nil && re.Response.StatusCode < http.StatusInternalServerError {
-		words := re.ErrorCode
-		if re.ErrorDescription != "" {
-			words += ": " + re.ErrorDescription
+		var said struct {
+			Error       string `json:"error"`
+			Description string `json:"error_description"`
 		}
-		if words == "" {
-			words = http.StatusText(re.Response.StatusCode)
+		if json.Unmarshal(re.Body, &said) != nil || said.Error == "" {
+			said.Error, said.Description = "status", strconv.Itoa(re.Response.StatusCode)
 		}
-		return nil, refused{errors.New(words)}
+		return nil, refused{errors.New(said.Error + ": " + said.Description)}
 	}
 	return t, err
 }

@@ -46,9 +46,17 @@ func cause(err error) error {
 // RoundTrip sends a request until it is answered.
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx := req.Context()
+	var body []byte
+	if req.Body != nil {
+		var err error
+		if body, err = io.ReadAll(req.Body); err != nil {
+			return nil, err
+		}
+		_ = req.Body.Close() //nolint:errcheck // it was in memory
+	}
 	renewed := false
 	for try := 1; ; try++ {
-		res, token, err := t.send(req)
+		res, token, err := t.send(req, body)
 		switch {
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
@@ -85,16 +93,14 @@ func rest(ctx context.Context, d time.Duration) error {
 	}
 }
 
-func (t *transport) send(req *http.Request) (*http.Response, string, error) {
+func (t *transport) send(req *http.Request, body []byte) (*http.Response, string, error) {
 	token, err := t.tokens.get(req.Context())
 	if err != nil {
 		return nil, "", err
 	}
 	out := req.Clone(req.Context())
-	if req.GetBody != nil {
-		if out.Body, err = req.GetBody(); err != nil {
-			return nil, "", err
-		}
+	if req.Body != nil {
+		out.Body = io.NopCloser(bytes.NewReader(body))
 	}
 	token.SetAuthHeader(out)
 	res, err := t.next.RoundTrip(out)
@@ -102,14 +108,14 @@ func (t *transport) send(req *http.Request) (*http.Response, string, error) {
 		return nil, token.AccessToken, err
 	}
 	defer res.Body.Close() //nolint:errcheck // read to its end
-	body, err := io.ReadAll(io.LimitReader(res.Body, largest+1))
+	whole, err := io.ReadAll(io.LimitReader(res.Body, largest+1))
 	if err != nil {
 		return nil, token.AccessToken, err
 	}
-	if len(body) > largest {
+	if len(whole) > largest {
 		return nil, token.AccessToken, fmt.Errorf("an answer has more than %d MiB", largest>>20)
 	}
-	res.Body = io.NopCloser(bytes.NewReader(body))
+	res.Body = io.NopCloser(bytes.NewReader(whole))
 	return res, token.AccessToken, nil
 }
 

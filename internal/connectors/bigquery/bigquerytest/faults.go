@@ -99,6 +99,8 @@ func faultOf(r *http.Request) *Fault {
 // counted lets faults happen and writes refusals.
 func (s *Server) counted(kind string, h func(http.ResponseWriter, *http.Request) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.asked.Add(1)
+		defer s.asked.Done()
 		f := s.draw(kind)
 		switch {
 		case f.Reset:

@@ -6,12 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
+	"github.com/apache/arrow-go/v18/arrow"
 	bq "google.golang.org/api/bigquery/v2"
 
 	"github.com/upwelldata/upwell/internal/warehousetest"
@@ -40,8 +43,40 @@ type job struct {
 	bytes   int64
 	columns []wire
 	session *warehousetest.Session
-	result  *warehousetest.Result
+	rows    *rows
 	asked   *translated
+}
+
+// rows are the answer of a job, or of several that asked the same.
+type rows struct {
+	*warehousetest.Result
+	session *warehousetest.Session
+	mu      sync.RWMutex // held for reading while rows are taken
+	gone    bool
+}
+
+// slice takes n rows from a row on.
+func (r *rows) slice(ctx context.Context, from, n int64) iter.Seq2[arrow.RecordBatch, error] {
+	return func(yield func(arrow.RecordBatch, error) bool) {
+		r.mu.RLock()
+		defer r.mu.RUnlock()
+		if r.gone {
+			yield(nil, errGone)
+			return
+		}
+		for b, err := range r.Slice(ctx, from, n) {
+			if !yield(b, err) {
+				return
+			}
+		}
+	}
+}
+
+func (r *rows) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.gone = true
+	r.session.Close()
 }
 
 // insert is jobs.insert. https://docs.cloud.google.com/bigquery/docs/reference/rest/v2/jobs/insert
@@ -125,8 +160,8 @@ func (j *job) run(f *Fault, location string) {
 	case err != nil:
 		j.failed = worded(err, j.config.Query)
 	}
-	if j.failed != nil {
-		j.forget()
+	if j.session != nil {
+		j.session.Close()
 	}
 }
 
@@ -140,7 +175,6 @@ func (j *job) execute(location string) error {
 		return &problem{http.StatusBadRequest, "bytesBilledLimitExceeded", fmt.Sprintf("Query exceeded limit for bytes billed: %d. %d or higher required.", limit, j.bytes)}
 	}
 	if j.kind != "SELECT" {
-		defer j.forget()
 		if j.changed, err = session.Exec(j.ctx, t.sql); err != nil {
 			return err
 		}
@@ -162,15 +196,15 @@ func (j *job) execute(location string) error {
 		}
 	}
 	if j.reuse(t) {
-		j.forget()
 		return nil
 	}
-	j.result, err = session.Query(j.ctx, "SELECT "+strings.Join(casts, ", ")+" FROM (\n"+t.sql+"\n) AS answer("+strings.Join(names, ", ")+")")
-	if err == nil {
-		j.asked = t
-		j.s.retain(j)
+	result, err := session.Query(j.ctx, "SELECT "+strings.Join(casts, ", ")+" FROM (\n"+t.sql+"\n) AS answer("+strings.Join(names, ", ")+")")
+	if err != nil {
+		return err
 	}
-	return err
+	j.rows, j.session, j.asked = &rows{Result: result, session: session}, nil, t
+	j.s.retain(j)
+	return nil
 }
 
 // reuse takes the answer of the same query over, where it names no table.
@@ -182,7 +216,7 @@ func (j *job) reuse(t *translated) bool {
 	for i, old := range s.kept {
 		if len(t.names) == 0 && old.asked.sql == t.sql {
 			s.kept = append(slices.Delete(s.kept, i, i+1), old)
-			j.place, j.result = old.place, old.result
+			j.rows = old.rows
 			return true
 		}
 	}
@@ -269,13 +303,7 @@ func (s *Server) retain(j *job) {
 	}
 	s.mu.Unlock()
 	if old != nil {
-		old.forget()
-	}
-}
-
-func (j *job) forget() {
-	if j.session != nil {
-		j.session.Close()
+		old.rows.forget()
 	}
 }
 

@@ -57,7 +57,7 @@ func (s *Server) grant(kind string) (string, time.Time) {
 	return token, until
 }
 
-// token gives an access token for a signed assertion (RFC 7523) or a refresh token.
+// token gives an access token for a signed assertion (RFC 7523).
 // https://developers.google.com/identity/protocols/oauth2/service-account#authorizingrequests
 func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
 	if err := r.ParseForm(); err != nil {
@@ -66,34 +66,25 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
 	no := func(words string) {
 		answer(w, http.StatusBadRequest, map[string]string{"error": "invalid_grant", "error_description": words})
 	}
-	kind := "key"
-	switch r.PostForm.Get("grant_type") {
-	case "urn:ietf:params:oauth:grant-type:jwt-bearer":
-		var claims struct {
-			jwt.RegisteredClaims
-			Scope string `json:"scope"`
-		}
-		_, err := jwt.ParseWithClaims(r.PostForm.Get("assertion"), &claims, func(*jwt.Token) (any, error) { return &s.key.PublicKey, nil },
-			jwt.WithValidMethods([]string{"RS256"}), jwt.WithIssuer(Account), jwt.WithExpirationRequired())
-		if err != nil {
-			no("Invalid JWT Signature.")
-			return nil
-		}
-		if !strings.Contains(claims.Scope, "/auth/bigquery") && !strings.Contains(claims.Scope, "/auth/cloud-platform") {
-			no("Invalid scope.")
-			return nil
-		}
-	case "refresh_token":
-		kind = "user"
-		if r.PostForm.Get("refresh_token") != RefreshToken {
-			no("Token has been expired or revoked.")
-			return nil
-		}
-	default:
+	if r.PostForm.Get("grant_type") != "urn:ietf:params:oauth:grant-type:jwt-bearer" {
 		no("Unsupported grant type.")
 		return nil
 	}
-	token, until := s.grant(kind)
+	var claims struct {
+		jwt.RegisteredClaims
+		Scope string `json:"scope"`
+	}
+	_, err := jwt.ParseWithClaims(r.PostForm.Get("assertion"), &claims, func(*jwt.Token) (any, error) { return &s.key.PublicKey, nil },
+		jwt.WithValidMethods([]string{"RS256"}), jwt.WithIssuer(Account), jwt.WithExpirationRequired())
+	if err != nil {
+		no("Invalid JWT Signature.")
+		return nil
+	}
+	if !strings.Contains(claims.Scope, "/auth/bigquery") && !strings.Contains(claims.Scope, "/auth/cloud-platform") {
+		no("Invalid scope.")
+		return nil
+	}
+	token, until := s.grant("key")
 	answer(w, http.StatusOK, map[string]any{"access_token": token, "token_type": "Bearer", "expires_in": int(time.Until(until).Seconds())})
 	return nil
 }

@@ -32,13 +32,13 @@ func (s *Server) results(w http.ResponseWriter, r *http.Request) error {
 	}
 	out["jobComplete"] = true
 	out["totalBytesProcessed"] = strconv.FormatInt(j.bytes, 10)
-	if j.result == nil {
+	if j.rows == nil {
 		out["totalRows"], out["numDmlAffectedRows"] = "0", strconv.FormatInt(j.changed, 10)
 		answer(w, http.StatusOK, out)
 		return nil
 	}
 	out["schema"] = &bq.TableSchema{Fields: fields(j.columns)}
-	out["totalRows"] = strconv.FormatInt(j.result.Rows, 10)
+	out["totalRows"] = strconv.FormatInt(j.rows.Rows, 10)
 	q := r.URL.Query()
 	from, most := int64(0), s.options.PageRows
 	if t := q.Get("pageToken"); t != "" {
@@ -55,7 +55,7 @@ func (s *Server) results(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		out["rows"] = rows
-		if next := from + int64(len(rows)); next < j.result.Rows {
+		if next := from + int64(len(rows)); next < j.rows.Rows {
 			out["pageToken"] = "page-" + strconv.FormatInt(next, 10)
 		}
 	}
@@ -73,7 +73,7 @@ type tuple struct {
 
 func (j *job) page(r *http.Request, from, n int64) ([]tuple, error) {
 	rows := make([]tuple, 0, n)
-	for b, err := range j.result.Slice(r.Context(), from, n) {
+	for b, err := range j.rows.slice(r.Context(), from, n) {
 		if err != nil {
 			return nil, err
 		}

@@ -22,14 +22,13 @@ import (
 	"github.com/upwelldata/upwell/internal/warehousetest"
 )
 
-// The one project, its location, a service account that may be acted as, and what a user's refresh token is.
+// The one project, its location and its dataset, the account of Server.Key, and one that it may act as.
 const (
-	Project      = "acme-test"
-	Location     = "EU"
-	Dataset      = "sales"
-	Account      = "upwell@acme-test.iam.gserviceaccount.com"
-	Other        = "reader@acme-test.iam.gserviceaccount.com"
-	RefreshToken = "1//refresh-token-of-a-user"
+	Project  = "acme-test"
+	Location = "EU"
+	Dataset  = "sales"
+	Account  = "upwell@acme-test.iam.gserviceaccount.com"
+	Other    = "reader@acme-test.iam.gserviceaccount.com"
 )
 
 // Options are what tests make smaller.
@@ -48,6 +47,7 @@ type Server struct {
 	rpc      *grpc.Server
 	key      *rsa.PrivateKey
 	done     sync.WaitGroup
+	asked    sync.WaitGroup  // requests under way
 	ctx      context.Context //nolint:containedctx // ends the jobs when the server closes
 	stop     context.CancelFunc
 
@@ -127,12 +127,13 @@ func (s *Server) Close() error {
 	err := errors.Join(s.listener.Close(), s.web.Close())
 	s.rpc.Stop()
 	s.done.Wait()
+	s.asked.Wait()
 	s.mu.Lock()
 	kept := s.kept
 	s.kept = nil
 	s.mu.Unlock()
 	for _, j := range kept {
-		j.forget()
+		j.rows.forget()
 	}
 	return errors.Join(ignoreClosed(err), s.engine.Close())
 }

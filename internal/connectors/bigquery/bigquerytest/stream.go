@@ -66,13 +66,13 @@ func (a *reads) CreateReadSession(ctx context.Context, in *storagepb.CreateReadS
 	if err != nil {
 		return nil, err
 	}
-	n := max(1, min(int64(in.GetMaxStreamCount()), (j.result.Rows+a.s.options.BatchRows-1)/a.s.options.BatchRows))
+	n := max(1, min(int64(in.GetMaxStreamCount()), (j.rows.Rows+a.s.options.BatchRows-1)/a.s.options.BatchRows))
 	out := &storagepb.ReadSession{
-		Name: "projects/" + Project + "/locations/eu/sessions/" + random(8), DataFormat: storagepb.DataFormat_ARROW, EstimatedRowCount: j.result.Rows / 2,
+		Name: "projects/" + Project + "/locations/eu/sessions/" + random(8), DataFormat: storagepb.DataFormat_ARROW, EstimatedRowCount: j.rows.Rows / 2,
 		Schema: &storagepb.ReadSession_ArrowSchema{ArrowSchema: &storagepb.ArrowSchema{SerializedSchema: schema}},
 	}
 	for i := range n {
-		from, to := j.result.Rows*i/n, j.result.Rows*(i+1)/n
+		from, to := j.rows.Rows*i/n, j.rows.Rows*(i+1)/n
 		out.Streams = append(out.Streams, &storagepb.ReadStream{Name: fmt.Sprintf("%s/streams/%s.%d.%d", out.GetName(), j.place, from, to)})
 	}
 	return out, nil
@@ -81,9 +81,16 @@ func (a *reads) CreateReadSession(ctx context.Context, in *storagepb.CreateReadS
 func (s *Server) placed(table string) *job {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, j := range s.kept {
-		if j.place == table {
-			return j
+	for _, j := range s.jobs {
+		if j.place != table {
+			continue
+		}
+		select {
+		case <-j.done:
+			if j.rows != nil {
+				return j
+			}
+		default:
 		}
 	}
 	return nil
@@ -130,7 +137,7 @@ func (j *job) transmit(out storagepb.BigQueryRead_ReadRowsServer, from, n int64,
 			b.Release()
 		}
 	}()
-	for b, err := range j.result.Slice(out.Context(), from, n) {
+	for b, err := range j.rows.slice(out.Context(), from, n) {
 		if err != nil {
 			return status.Error(codes.Internal, err.Error())
 		}
