@@ -53,6 +53,7 @@ type rows struct {
 	session *warehousetest.Session
 	mu      sync.RWMutex // held for reading while rows are taken
 	gone    bool
+	sent    sync.Map // messages by their first row, with Options.Remember
 }
 
 // slice takes n rows from a row on.

@@ -36,6 +36,7 @@ type Options struct {
 	PageRows  int64         // rows of a page of JSON
 	BatchRows int64         // rows of a message of the Storage Read API
 	TokenLife time.Duration // of access tokens
+	Remember  bool          // messages of the Storage Read API are made once and sent again: for measuring the client
 }
 
 // Server is a running stand-in.

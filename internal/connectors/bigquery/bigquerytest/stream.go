@@ -131,28 +131,7 @@ func (a *reads) ReadRows(in *storagepb.ReadRowsRequest, out storagepb.BigQueryRe
 
 // transmit sends rows as one message. A message without rows may come in between.
 func (j *job) transmit(out storagepb.BigQueryRead_ReadRowsServer, from, n int64, f *Fault) error {
-	var batches []arrow.RecordBatch
-	defer func() {
-		for _, b := range batches {
-			b.Release()
-		}
-	}()
-	for b, err := range j.rows.slice(out.Context(), from, n) {
-		if err != nil {
-			return status.Error(codes.Internal, err.Error())
-		}
-		b, err := j.send(b)
-		if err != nil {
-			return status.Error(codes.Internal, err.Error())
-		}
-		batches = append(batches, b)
-	}
-	whole, err := joined(j.schema(), batches)
-	if err != nil {
-		return status.Error(codes.Internal, err.Error())
-	}
-	defer whole.Release()
-	_, message, err := encoded(j.schema(), whole)
+	message, err := j.message(out.Context(), from, n)
 	if err != nil {
 		return status.Error(codes.Internal, err.Error())
 	}
@@ -167,6 +146,39 @@ func (j *job) transmit(out storagepb.BigQueryRead_ReadRowsServer, from, n int64,
 	return out.Send(&storagepb.ReadRowsResponse{
 		RowCount: n, Rows: &storagepb.ReadRowsResponse_ArrowRecordBatch{ArrowRecordBatch: &storagepb.ArrowRecordBatch{SerializedRecordBatch: message}},
 	})
+}
+
+// message encodes rows.
+func (j *job) message(ctx context.Context, from, n int64) ([]byte, error) {
+	if known, ok := j.rows.sent.Load(from); ok {
+		return known.([]byte), nil //nolint:forcetypeassert // nothing else is kept
+	}
+	var batches []arrow.RecordBatch
+	defer func() {
+		for _, b := range batches {
+			b.Release()
+		}
+	}()
+	for b, err := range j.rows.slice(ctx, from, n) {
+		if err != nil {
+			return nil, err
+		}
+		b, err := j.send(b)
+		if err != nil {
+			return nil, err
+		}
+		batches = append(batches, b)
+	}
+	whole, err := joined(j.schema(), batches)
+	if err != nil {
+		return nil, err
+	}
+	defer whole.Release()
+	_, out, err := encoded(j.schema(), whole)
+	if err == nil && j.s.options.Remember {
+		j.rows.sent.Store(from, out)
+	}
+	return out, err
 }
 
 func (j *job) schema() *arrow.Schema {

@@ -206,6 +206,9 @@ func (t *translator) typeName(i, n int, digits bool) (int, error) {
 
 // note remembers what stands behind FROM.
 func (t *translator) note(i int) {
+	if t.at(t.next(i + 1)).Is("(") {
+		return // a function
+	}
 	var path []string
 	for ; t.at(i).Kind == warehousetest.Quoted || t.at(i).Kind == warehousetest.Word; i += 2 {
 		text := t.in[i].Value
