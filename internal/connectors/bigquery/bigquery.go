@@ -10,6 +10,7 @@ import (
 	"context"
 
 	"github.com/upwelldata/upwell/internal/connector"
+	"github.com/upwelldata/upwell/internal/connectors/bigquery/bigquerytest"
 )
 
 const typeName = "bigquery"
@@ -28,6 +29,7 @@ func Source() connector.SourceConnector {
 			Type: typeName, Title: "BigQuery", Summary: "Reads models from BigQuery, as Arrow through the Storage Read API.",
 			APIVersion: "v2",
 			Ledger:     true,
+			Sandbox:    true,
 			Grants: connector.Grants{
 				Read: `GRANT ` + "`roles/bigquery.dataViewer`" + ` ON SCHEMA ` + "`{project}.{dataset}`" + ` TO "serviceAccount:{user}";
 -- and in the project that is billed, by its administrator (there is no SQL for it):
@@ -44,6 +46,9 @@ GRANT ` + "`roles/bigquery.dataEditor`" + ` ON SCHEMA ` + "`{project}.{state_sch
 				return nil, err
 			}
 			return s, nil
+		},
+		Sandbox: func(ctx context.Context, listen string) (connector.Sandbox, error) {
+			return bigquerytest.Start(ctx, listen, bigquerytest.Options{})
 		},
 	}
 }

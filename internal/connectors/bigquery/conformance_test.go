@@ -25,6 +25,11 @@ func harness(over map[string]string) conformance.SourceHarness {
 			maps.Copy(settings, over)
 			return conformance.SourceWorld{Settings: settings, Address: s.Addr(), Table: "people"}
 		},
+		Live: &conformance.Live[conformance.SourceWorld]{
+			New: func(_ testing.TB, a conformance.Account) conformance.SourceWorld { // the account may make no table
+				return conformance.SourceWorld{Settings: a.Settings}
+			},
+		},
 		Numbers: numbers,
 		Broken:  "SELECT nonsense FROM UNNEST([1]) AS n", Words: "Unrecognized name: nonsense at [1:8]",
 		Wrong:   map[string]string{"credentials": wrongKey},

@@ -10,27 +10,27 @@ import (
 
 // Fault is something that goes wrong with requests of one kind.
 type Fault struct {
-	On    string // token | act | insert | job | cancel | results | table | session | rows; "" = any
-	Skip  int    // so many pass first
-	Times int    // how often; 0 = once, -1 = for ever
+	On    string `json:"on"`    // token | act | insert | job | cancel | results | table | session | rows; "" = any
+	Skip  int    `json:"skip"`  // so many pass first
+	Times int    `json:"times"` // how often; 0 = once, -1 = for ever
 
-	Status  int    // REST: an HTTP status
-	Reason  string // and the reason in it
-	Message string // and its words, also those of Code
-	Cut     int    // REST: the connection is cut after so many bytes of the answer's body
-	Reset   bool   // REST: the connection is cut at once
-	Expire  bool   // all tokens have expired just now
+	Status  int    `json:"status"`  // REST: an HTTP status
+	Reason  string `json:"reason"`  // and the reason in it
+	Message string `json:"message"` // and its words, also those of Code
+	Cut     int    `json:"cut"`     // REST: the connection is cut after so many bytes of the answer's body
+	Reset   bool   `json:"reset"`   // REST: the connection is cut at once
+	Expire  bool   `json:"expire"`  // all tokens have expired just now
 
-	Code  codes.Code // session, rows: the call ends with this code
-	After int        // rows: so many messages pass before Code
-	Lose  int        // rows: the last so many messages are missing from a stream that ends well
-	Short bool       // rows: a message counts more rows than it holds
+	Code  codes.Code `json:"code"`  // session, rows: the call ends with this code
+	After int        `json:"after"` // rows: so many messages pass before Code
+	Lose  int        `json:"lose"`  // rows: the last so many messages are missing from a stream that ends well
+	Short bool       `json:"short"` // rows: a message counts more rows than it holds
 
-	Fail string // insert: the job fails on the server's side with this reason, or the one of Reason
+	Fail string `json:"fail"` // insert: the job fails on the server's side for this reason
 
 	// Hold, when set, is received from before the request is answered (insert: before the query runs); Arrived is closed before that.
-	Hold    <-chan struct{}
-	Arrived chan<- struct{}
+	Hold    <-chan struct{} `json:"-"`
+	Arrived chan<- struct{} `json:"-"`
 }
 
 type fault struct {
