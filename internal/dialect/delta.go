@@ -60,8 +60,8 @@ func (l Ledger) Delta(c Compared) (connector.Query, error) {
 	where := "upwell_pick = 1"
 	if c.Match != nil {
 		s.WriteString(",\nupwell_hot AS (SELECT upwell_cm AS upwell_m FROM upwell_join WHERE upwell_pick = 1 AND upwell_cm IS NOT NULL\n" +
-			"UNION SELECT upwell_lm FROM upwell_join WHERE upwell_pick = 1 AND upwell_lm IS NOT NULL\n" +
-			"UNION SELECT upwell_cm FROM upwell_join WHERE upwell_cm IS NOT NULL GROUP BY upwell_cm HAVING COUNT(*) > 1)")
+			"UNION ALL SELECT upwell_lm FROM upwell_join WHERE upwell_pick = 1 AND upwell_lm IS NOT NULL\n" +
+			"UNION ALL SELECT upwell_cm FROM upwell_join WHERE upwell_cm IS NOT NULL GROUP BY upwell_cm HAVING COUNT(*) > 1)")
 		where += " OR upwell_cm IN (SELECT upwell_m FROM upwell_hot) OR upwell_lm IN (SELECT upwell_m FROM upwell_hot)"
 		// Any row may claim the match of an entry whose columns are not known.
 		where += " OR upwell_cm IS NOT NULL AND EXISTS (SELECT 1 FROM upwell_join WHERE upwell_pick = 1 AND upwell_present IS NULL AND upwell_lm IS NULL)"

@@ -30,6 +30,7 @@ func Source() connector.SourceConnector {
 			APIVersion: "v2",
 			Ledger:     true,
 			Sandbox:    true,
+			HTTP:       true,
 			Grants: connector.Grants{
 				Read: `GRANT ` + "`roles/bigquery.dataViewer`" + ` ON SCHEMA ` + "`{project}.{dataset}`" + ` TO "serviceAccount:{user}";
 -- and in the project that is billed, by its administrator (there is no SQL for it):

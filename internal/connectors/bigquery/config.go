@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/upwelldata/upwell/internal/connector"
+	"github.com/upwelldata/upwell/internal/connector/httpkit"
 	"github.com/upwelldata/upwell/internal/fault"
 )
 
@@ -137,9 +138,14 @@ func open(ctx context.Context, cfg connector.Config, env connector.Env) (*source
 	if err != nil {
 		return nil, err
 	}
-	t, err := c.signIn()
+	guarded, err := httpkit.Transport(httpkit.Options{AllowPrivate: cfg.Bool("allow_private"), Timeout: 30 * time.Second})
 	if err != nil {
 		return nil, err
 	}
-	return newSource(ctx, c, t)
+	guarded.ResponseHeaderTimeout = patience
+	t, err := c.signIn(guarded)
+	if err != nil {
+		return nil, err
+	}
+	return newSource(ctx, c, t, guarded)
 }

@@ -39,11 +39,15 @@ func (s *source) classify(ctx context.Context, err error, doing string, outage f
 	if ctx.Err() != nil {
 		return fault.Wrap(fault.Cancelled, context.Cause(ctx), "%s", doing)
 	}
+	err = cause(err)
+	if _, why, blocked := strings.Cut(err.Error(), string(fault.DestAddressBlocked)+": "); blocked { // libraries keep the words only
+		return fault.New(outage, "%s in BigQuery: %s", doing, why).
+			WithFix("Set `allow_private: true` on the source if a private address is meant (Private Service Connect, a stand-in).")
+	}
 	var own *fault.Error
 	if errors.As(err, &own) {
 		return own
 	}
-	err = cause(err)
 	made := func(code fault.Code, words string) *fault.Error {
 		f := fault.New(code, "%s in BigQuery: %s", doing, s.config.scrub(words))
 		f.Cause = err
@@ -78,7 +82,7 @@ func answered(err error) (refusal, bool) {
 	}
 	if st, ok := status.FromError(err); ok && st.Code() != codes.OK {
 		r := refusal{message: st.Message()}
-		switch st.Code() { //nolint:exhaustive // the rest is an outage
+		switch st.Code() {
 		case codes.Unauthenticated:
 			r.status = http.StatusUnauthorized
 		case codes.PermissionDenied:

@@ -199,7 +199,7 @@ func (s *source) change(ctx context.Context, st connector.Statement) (int64, err
 // jobID makes an id that is unique in the project.
 func jobID() string {
 	b := make([]byte, 12)
-	_, _ = rand.Read(b) //nolint:errcheck // it never fails
+	_, _ = rand.Read(b)
 	return "upwell_" + hex.EncodeToString(b)
 }
 

@@ -128,3 +128,9 @@ func Test_a_label_is_made_of_any_name(t *testing.T) {
 		t.Errorf("%+v, %v", key, err)
 	}
 }
+
+func Test_a_private_address_is_reached_only_where_it_is_allowed(t *testing.T) {
+	s := standIn(t, bigquerytest.Options{})
+	err := openWith(t, s, map[string]string{"allow_private": ""}).Check(t.Context())
+	wantFault(t, err, fault.SourceUnreachable, "loopback", "allow_private: true")
+}

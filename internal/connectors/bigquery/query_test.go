@@ -118,11 +118,13 @@ func Test_refusals_say_what_to_do(t *testing.T) {
 	}{
 		{
 			bigquerytest.Fault{Status: http.StatusForbidden, Reason: "accessDenied", Message: "Access Denied: Table acme-test:sales.x: User does not have permission to query table acme-test:sales.x, or perhaps it does not exist."},
-			fault.SourceQueryFailed, []string{"acme-test:sales.x", "roles/bigquery.dataViewer"},
+			fault.SourceQueryFailed,
+			[]string{"acme-test:sales.x", "roles/bigquery.dataViewer"},
 		},
 		{
 			bigquerytest.Fault{Status: http.StatusForbidden, Reason: "accessDenied", Message: "Access Denied: Project acme-test: User does not have bigquery.jobs.create permission in project acme-test."},
-			fault.SourceAuth, []string{"roles/bigquery.jobUser", "acme-test"},
+			fault.SourceAuth,
+			[]string{"roles/bigquery.jobUser", "acme-test"},
 		},
 		{bigquerytest.Fault{Status: http.StatusForbidden, Reason: "quotaExceeded", Message: "Quota exceeded: your project exceeded quota"}, fault.SourceUnreachable, []string{"Quota exceeded"}},
 		{bigquerytest.Fault{Status: http.StatusUnauthorized, Times: -1, Reason: "authError", Message: "Invalid Credentials"}, fault.SourceAuth, []string{"Invalid Credentials"}},

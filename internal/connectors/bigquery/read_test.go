@@ -64,7 +64,9 @@ func Test_a_stream_that_stays_broken_is_no_end(t *testing.T) {
 		{Code: codes.Unavailable, Message: "the service is away", Times: -1},
 		{Code: codes.NotFound, Message: "the answer is gone", Skip: 1},
 		{Code: codes.NotFound, Message: "the answer is gone", After: 2},
-		{Lose: 1}, {Lose: 2, Times: -1}, {Short: true},
+		{Lose: 1},
+		{Lose: 2, Times: -1},
+		{Short: true},
 	} {
 		f.On = "rows"
 		s.Inject(f)
@@ -176,8 +178,12 @@ func Test_a_page_that_is_cut_is_asked_for_again(t *testing.T) {
 	s := standIn(t, bigquerytest.Options{PageRows: 1000})
 	o := openWith(t, s, map[string]string{"read_api": readREST})
 	for _, f := range []bigquerytest.Fault{
-		{Cut: 700, Times: 2}, {Reset: true, Times: 3}, {Status: http.StatusServiceUnavailable, Times: 3}, {Status: http.StatusBadGateway},
-		{Status: http.StatusForbidden, Reason: "rateLimitExceeded", Times: 2}, {Status: http.StatusTooManyRequests},
+		{Cut: 700, Times: 2},
+		{Reset: true, Times: 3},
+		{Status: http.StatusServiceUnavailable, Times: 3},
+		{Status: http.StatusBadGateway},
+		{Status: http.StatusForbidden, Reason: "rateLimitExceeded", Times: 2},
+		{Status: http.StatusTooManyRequests},
 	} {
 		f.On, f.Skip = "results", 2
 		s.Inject(f)

@@ -96,14 +96,14 @@ func (c *column) leaf(f *bigquery.FieldSchema, v bigquery.Value) (row.Value, err
 	case *big.Rat:
 		return decimal(f, v)
 	case time.Time:
-		return row.InstantValue(v.Unix(), uint32(v.Nanosecond())), nil //nolint:gosec // below a billion
+		return row.InstantValue(v.Unix(), uint32(v.Nanosecond())), nil
 	case civil.Date:
 		return row.DateValue(int64(v.DaysSince(civil.Date{Year: 1970, Month: time.January, Day: 1}))), nil
 	case civil.Time:
 		return row.TimeValue(nanos(v)), nil
 	case civil.DateTime:
 		t := v.In(time.UTC)
-		return row.TimestampValue(t.Unix(), uint32(t.Nanosecond())), nil //nolint:gosec // below a billion
+		return row.TimestampValue(t.Unix(), uint32(t.Nanosecond())), nil
 	}
 	return row.Value{}, fmt.Errorf("column %q holds a value of the unknown form %T", c.field.Name, v)
 }

@@ -44,8 +44,8 @@ type refused struct{ error }
 func (r refused) Unwrap() error { return r.error }
 
 // signIn prepares signing in; the first call signs in.
-func (c *config) signIn() (*tokens, error) {
-	t := &tokens{login: &http.Client{Timeout: 30 * time.Second, Transport: http.DefaultTransport.(*http.Transport).Clone()}} //nolint:forcetypeassert // it is one
+func (c *config) signIn(guarded *http.Transport) (*tokens, error) {
+	t := &tokens{login: &http.Client{Timeout: 30 * time.Second, Transport: guarded}}
 	want := scope
 	if c.impersonate != "" {
 		want = scopeCloud
@@ -136,7 +136,7 @@ func (c *config) actAs(ctx context.Context, login *http.Client, base func(contex
 	if err != nil {
 		return nil, err
 	}
-	defer res.Body.Close() //nolint:errcheck // read to its end
+	defer res.Body.Close()
 	b, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
 	if err != nil {
 		return nil, err

@@ -36,16 +36,14 @@ type source struct {
 	barred  bool           // the Storage Read API may not be used by this account
 }
 
-func newSource(ctx context.Context, c *config, t *tokens) (*source, error) {
-	base := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // it is one
-	base.ResponseHeaderTimeout = patience
+func newSource(ctx context.Context, c *config, t *tokens, guarded *http.Transport) (*source, error) {
 	client, err := bigquery.NewClient(ctx, c.project,
 		option.WithEndpoint(c.endpoint+"/bigquery/v2/"),
-		option.WithHTTPClient(&http.Client{Transport: &transport{tokens: t, next: base}}))
+		option.WithHTTPClient(&http.Client{Transport: &transport{tokens: t, next: guarded}}))
 	if err != nil {
 		return nil, fault.Wrap(fault.Internal, err, "preparing the client of BigQuery")
 	}
-	return &source{config: c, tokens: t, http: base, client: client}, nil
+	return &source{config: c, tokens: t, http: guarded, client: client}, nil
 }
 
 // Dialect is GoogleSQL as data.
@@ -63,7 +61,6 @@ func (s *source) Close() error {
 		s.storage = nil
 	}
 	s.http.CloseIdleConnections()
-	s.tokens.login.CloseIdleConnections()
 	return err
 }
 

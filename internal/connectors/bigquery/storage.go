@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
+	"net/http"
 	"runtime"
 	"strings"
 	"sync"
 	"time"
 
+	"cloud.google.com/go/bigquery"
 	storage "cloud.google.com/go/bigquery/storage/apiv1"
 	"cloud.google.com/go/bigquery/storage/apiv1/storagepb"
 	"github.com/apache/arrow-go/v18/arrow"
@@ -21,8 +24,6 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
-
-	"cloud.google.com/go/bigquery"
 )
 
 // A message has up to 128 MB. https://docs.cloud.google.com/bigquery/quotas#storage-limits
@@ -41,7 +42,7 @@ type storageClient struct {
 	read *storage.BigQueryReadClient
 }
 
-func (c *config) dial(ctx context.Context, t *tokens) (*storageClient, error) {
+func (c *config) dial(ctx context.Context, t *tokens, guarded *http.Transport) (*storageClient, error) {
 	scheme, host, _ := strings.Cut(c.storage, "://")
 	secure := credentials.NewTLS(nil)
 	if scheme == "http" {
@@ -50,7 +51,8 @@ func (c *config) dial(ctx context.Context, t *tokens) (*storageClient, error) {
 	if !strings.Contains(host, ":") {
 		host += ":443"
 	}
-	conn, err := grpc.NewClient("dns:///"+host,
+	conn, err := grpc.NewClient("passthrough:///"+host,
+		grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) { return guarded.DialContext(ctx, "tcp", addr) }),
 		grpc.WithTransportCredentials(secure), grpc.WithPerRPCCredentials(t), grpc.WithDisableServiceConfig(),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(message)),
 		grpc.WithInitialWindowSize(window), grpc.WithInitialConnWindowSize(atOnce*window),
@@ -72,7 +74,7 @@ func (s *source) reader(ctx context.Context) (*storageClient, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.storage == nil {
-		c, err := s.config.dial(ctx, s.tokens)
+		c, err := s.config.dial(ctx, s.tokens, s.http)
 		if err != nil {
 			return nil, err
 		}

@@ -52,7 +52,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		if body, err = io.ReadAll(req.Body); err != nil {
 			return nil, err
 		}
-		_ = req.Body.Close() //nolint:errcheck // it was in memory
+		_ = req.Body.Close()
 	}
 	renewed := false
 	for try := 1; ; try++ {
@@ -107,7 +107,7 @@ func (t *transport) send(req *http.Request, body []byte) (*http.Response, string
 	if err != nil {
 		return nil, token.AccessToken, err
 	}
-	defer res.Body.Close() //nolint:errcheck // read to its end
+	defer res.Body.Close()
 	whole, err := io.ReadAll(io.LimitReader(res.Body, largest+1))
 	if err != nil {
 		return nil, token.AccessToken, err

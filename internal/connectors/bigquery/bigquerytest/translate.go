@@ -179,6 +179,9 @@ func (t *translator) word(i int) (int, error) {
 			i++
 		}
 		return i, nil
+	case (tok.Value == "UNION" || tok.Value == "INTERSECT" || tok.Value == "EXCEPT" && !call) && !t.at(n).Is("ALL") && !t.at(n).Is("DISTINCT"):
+		// https://docs.cloud.google.com/bigquery/docs/reference/standard-sql/query-syntax#set_operators
+		return 0, invalid("Syntax error: Expected keyword ALL or keyword DISTINCT but got %s", t.at(n).Text)
 	case tok.Value == "FROM" || tok.Value == "JOIN" || tok.Value == "INTO":
 		t.note(n)
 	case types[tok.Text] != "" && t.at(n).Kind == warehousetest.String:
@@ -236,7 +239,7 @@ func (t *translator) note(i int) {
 func plainBytes(s string) []byte {
 	var out []byte
 	for _, r := range s {
-		out = append(out, byte(r)) //nolint:gosec // literals here hold no characters beyond
+		out = append(out, byte(r))
 	}
 	return out
 }
