@@ -48,6 +48,15 @@ func Test_a_server_that_upper_cases_names_is_addressed_in_lower_case(t *testing.
 	}
 }
 
+func Test_a_backslash_keeps_a_quote_inside_a_name(t *testing.T) {
+	d := Dialect{Quote: '`', Backslash: true}
+	for name, ident := range map[string]string{"plain": "`plain`", "a`b": "`a\\`b`", `a\`: "`a\\\\`", "a\\`; DROP": "`a\\\\\\`; DROP`"} {
+		if got := d.Ident(name); got != ident {
+			t.Errorf("%s is quoted as %s; want %s", name, got, ident)
+		}
+	}
+}
+
 func Test_every_name_of_the_server_has_a_name_of_its_own(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		name := rapid.StringOfN(rapid.SampledFrom([]rune(`aAbB_1$" ü`)), 1, 6, -1).Draw(t, "name")

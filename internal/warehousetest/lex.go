@@ -36,6 +36,7 @@ func (t Token) Is(text string) bool {
 // Lex is how a vendor writes SQL.
 type Lex struct {
 	Quote     byte     // around identifiers; doubled inside
+	Escaped   bool     // in identifiers a backslash escapes, as Backslash says of texts
 	Backslash bool     // \n, \', \\, \x41 and \u00e9 in texts
 	TextQuote string   // around texts: "'" or `'"`
 	Dollar    bool     // $$text$$
@@ -97,7 +98,7 @@ func (l Lex) next(s string) (Token, error) {
 	c := s[0]
 	switch {
 	case c == l.Quote:
-		return quoted(Quoted, s, false)
+		return quoted(Quoted, s, l.Escaped)
 	case strings.IndexByte(l.TextQuote, c) >= 0:
 		return quoted(String, s, l.Backslash)
 	case l.Dollar && strings.HasPrefix(s, "$$"):

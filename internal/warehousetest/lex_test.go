@@ -60,13 +60,16 @@ func Test_a_statement_is_cut_into_what_it_says(t *testing.T) {
 }
 
 func Test_other_vendors_quote_otherwise(t *testing.T) {
-	google := Lex{Quote: '`', TextQuote: `'"`, Backslash: true, Comments: []string{"--", "#"}, Params: "@?"}
+	google := Lex{Quote: '`', TextQuote: `'"`, Backslash: true, Escaped: true, Comments: []string{"--", "#"}, Params: "@?"}
 	tokens, err := google.Split("SELECT `a-b.c`, \"it's\", @key # x")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if tokens[2].Value != "a-b.c" || tokens[5].Value != "it's" || tokens[8].Kind != Param || tokens[8].Value != "key" {
 		t.Errorf("%+v", tokens)
+	}
+	if tokens, err = google.Split("`a\\`b\\\\`"); err != nil || len(tokens) != 1 || tokens[0].Value != "a`b\\" {
+		t.Errorf("%+v, %v", tokens, err)
 	}
 	plain := Lex{Quote: '"', TextQuote: "'", Comments: []string{"--"}, Params: "$"}
 	if tokens, err = plain.Split(`'a\' || $1`); err != nil || tokens[0].Value != `a\` || tokens[4].Value != "1" {

@@ -102,8 +102,11 @@ func (s *Server) insert(w http.ResponseWriter, r *http.Request) error {
 		return invalid("the stand-in runs queries in GoogleSQL only")
 	}
 	ref := in.JobReference
-	if ref == nil || ref.JobId == "" {
-		ref = &bq.JobReference{JobId: "job_" + random(8)}
+	if ref == nil {
+		ref = &bq.JobReference{}
+	}
+	if ref.JobId == "" {
+		ref.JobId = "job_" + random(8)
 	}
 	if ref.Location == "" {
 		ref.Location = "US"

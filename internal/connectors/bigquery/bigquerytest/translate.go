@@ -9,7 +9,7 @@ import (
 )
 
 // lex is GoogleSQL's writing. https://docs.cloud.google.com/bigquery/docs/reference/standard-sql/lexical
-var lex = warehousetest.Lex{Quote: '`', TextQuote: `'"`, Backslash: true, Comments: []string{"--", "#"}, Params: "?"}
+var lex = warehousetest.Lex{Quote: '`', TextQuote: `'"`, Backslash: true, Escaped: true, Comments: []string{"--", "#"}, Params: "?"}
 
 // types are GoogleSQL's names of the engine's types, in statements that write them in capitals.
 var types = map[string]string{
@@ -182,6 +182,9 @@ func (t *translator) word(i int) (int, error) {
 	case (tok.Value == "UNION" || tok.Value == "INTERSECT" || tok.Value == "EXCEPT" && !call) && !t.at(n).Is("ALL") && !t.at(n).Is("DISTINCT"):
 		// https://docs.cloud.google.com/bigquery/docs/reference/standard-sql/query-syntax#set_operators
 		return 0, invalid("Syntax error: Expected keyword ALL or keyword DISTINCT but got %s", t.at(n).Text)
+	case tok.Value == "EXCEPT" && call:
+		t.out.WriteString("EXCLUDE")
+		return i + 1, nil
 	case tok.Value == "FROM" || tok.Value == "JOIN" || tok.Value == "INTO":
 		t.note(n)
 	case types[tok.Text] != "" && t.at(n).Kind == warehousetest.String:
