@@ -320,14 +320,14 @@ func (j *job) document() *bq.Job {
 	out := &bq.Job{
 		Kind: "bigquery#job", Id: Project + ":" + Location + "." + j.id, JobReference: &bq.JobReference{ProjectId: Project, JobId: j.id, Location: Location},
 		Configuration: &bq.JobConfiguration{JobType: "QUERY", Query: &config, Labels: j.labels},
-		Status:        &bq.JobStatus{State: "RUNNING"}, Statistics: &bq.JobStatistics{Query: &bq.JobStatistics2{StatementType: j.kind}},
+		Status:        &bq.JobStatus{State: "RUNNING"}, Statistics: &bq.JobStatistics{Query: &bq.JobStatistics2{}},
 	}
 	select {
 	case <-j.done:
 	default:
-		out.Statistics.Query.StatementType = ""
 		return out
 	}
+	out.Statistics.Query.StatementType = j.kind
 	out.Status.State = "DONE"
 	if j.failed != nil {
 		out.Status.ErrorResult = &bq.ErrorProto{Reason: j.failed.reason, Message: j.failed.message}

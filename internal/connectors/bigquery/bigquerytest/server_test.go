@@ -33,7 +33,7 @@ func ask(t *testing.T, s *Server, method, path, token, body string) (int, string
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
-	res, err := http.DefaultClient.Do(req) //nolint:forbidigo // what a client sends is the test
+	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
