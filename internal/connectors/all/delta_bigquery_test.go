@@ -89,7 +89,7 @@ func Test_bigquery_compares_what_it_holds_with_a_model(t *testing.T) {
 		t.Fatal(err)
 	}
 	shape := dialect.Shape{Key: []string{"id"}, Fields: schema.Fields(), Match: []string{"email"}}
-	exec(t, w, l.Setup()...)
+	exec(t, w, append(l.MakeSchema(), l.Setup()...)...)
 	exec(t, w, l.Setup()...) // which changes nothing
 	exec(t, w, l.Introduce("t1", "{}"), l.Create(model.Relation(w.Dialect()), shape))
 
