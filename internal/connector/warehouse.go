@@ -48,6 +48,8 @@ type LedgerSQL struct {
 	// Wide turns a column of the model into the widest type that is still of its kind, by kind, where a column of a table made of a
 	// query takes the length or precision of what the query gave just then, and would refuse longer values later.
 	Wide map[row.Kind]string
+	// NotNull says that a column of a table made of a query may refuse nulls where the query's column has none.
+	NotNull bool
 	// Types are the types that text is cast to, by kind; a decimal's takes precision and scale where it has two verbs.
 	Types map[row.Kind]string
 	// Rows makes a relation of the parameter %s, the JSON text of a list of lists of texts and nulls; Cell is a cell of it by

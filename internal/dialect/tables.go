@@ -266,9 +266,13 @@ func (l Ledger) CreateBare(s Shape) (connector.Statement, error) {
 // emptyOf selects no row of the ledger's columns, with the types the model has.
 func (l Ledger) emptyOf(relation string, s Shape) string {
 	t, n := l.text(), l.integer()
+	none := ""
+	if l.Dialect.Ledger.NotNull {
+		none = "\nUNION ALL SELECT " + nulls(len(s.Fields)+strings.Count(entryColumns, ",")+1) + " FROM (SELECT 1 AS upwell_one) AS upwell_none WHERE 1 = 0"
+	}
 	return fmt.Sprintf("SELECT %s, CAST(NULL AS %s) AS %s, CAST(NULL AS %s) AS %s, CAST(NULL AS %s) AS %s, CAST(NULL AS %s) AS %s, "+
-		"CAST(NULL AS %s) AS %s, CAST(NULL AS %s) AS %s, CAST(NULL AS %s) AS %s FROM %s AS upwell_model WHERE 1 = 0",
-		l.wide(s), t, colKey, n, colState, n, colFresh, t, colRun, t, colAt, t, colRemote, t, colEntry, relation)
+		"CAST(NULL AS %s) AS %s, CAST(NULL AS %s) AS %s, CAST(NULL AS %s) AS %s FROM %s AS upwell_model WHERE 1 = 0%s",
+		l.wide(s), t, colKey, n, colState, n, colFresh, t, colRun, t, colAt, t, colRemote, t, colEntry, relation, none)
 }
 
 // wide lists the model's columns for a table that keeps what later models give.

@@ -44,6 +44,7 @@ var ledgerSQL = connector.LedgerSQL{
 		row.Text: "CAST(%s AS VARCHAR)", row.Bytes: "CAST(%s AS BINARY)",
 		row.Int: "CAST(%s AS NUMBER(18, 0))", // the most that planColumn takes for an integer
 	},
+	NotNull: true, // the pages do not say that it is not so
 	Types: map[row.Kind]string{
 		row.Text: "VARCHAR", row.Int: "NUMBER(18, 0)", row.Uint: "NUMBER(20, 0)", row.Decimal: "NUMBER(%d, %d)", row.Float: "FLOAT", row.Bool: "BOOLEAN",
 		row.Date: "DATE", row.Time: "TIME(9)", row.Timestamp: "TIMESTAMP_NTZ(9)", row.Instant: "TIMESTAMP_TZ(9)", row.UUID: "VARCHAR",

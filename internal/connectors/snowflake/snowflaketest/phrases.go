@@ -14,8 +14,8 @@ func phrases() map[string]phrase {
 	return map[string]phrase{
 		"TRANSIENT": dropped(0), "VOLATILE": dropped(0),
 		"DATA_RETENTION_TIME_IN_DAYS": dropped(2), "COMMENT": property, "CLUSTER": clusterBy, "COPY": copyGrants,
-		"DATABASE": createDatabase,
-		"TABLE":    tableFunction, "SEQ4": sequence, "SEQ8": sequence, "ROW_NUMBER": rowNumber,
+		"DATABASE": createDatabase, "INFORMATION_SCHEMA": catalog,
+		"TABLE": tableFunction, "SEQ4": sequence, "SEQ8": sequence, "ROW_NUMBER": rowNumber,
 		"CURRENT_WAREHOUSE": current(func(s *session) string { return s.warehouse }),
 		"CURRENT_ROLE":      current(func(s *session) string { return s.role }),
 		"CURRENT_DATABASE":  current(func(s *session) string { return s.database }),
@@ -117,6 +117,31 @@ func tableFunction(t *translator, i int) (int, bool, error) {
 		}
 	}
 	return i, false, nil
+}
+
+// catalog is INFORMATION_SCHEMA.TABLES: the tables of one database, by the names that the server has for them
+// (https://docs.snowflake.com/en/sql-reference/info-schema).
+func catalog(t *translator, i int) (int, bool, error) {
+	view := t.next(t.next(i+1) + 1)
+	if !t.at(t.next(i+1)).Is(".") || !t.at(view).Is("TABLES") {
+		return i, false, nil
+	}
+	database, said := t.self.database, t.out.String()
+	if i > 1 && t.in[i-1].Is(".") { // behind a database's name, which is written already
+		database, _ = qualified(t.in[i-2:i-1], 0)
+		name := database
+		if t.in[i-2].Kind == warehousetest.Quoted {
+			name = warehousetest.Ident(database)
+		}
+		t.out.Reset()
+		t.out.WriteString(strings.TrimSuffix(said, name+"."))
+	}
+	names := make([]string, 0, 2)
+	for _, c := range []string{"table_schema", "table_name"} {
+		names = append(names, "regexp_replace("+c+", '"+mark+"[01]+$', '') AS "+c)
+	}
+	t.out.WriteString("(SELECT * REPLACE (" + strings.Join(names, ", ") + ") FROM information_schema.tables WHERE table_catalog = " + warehousetest.Literal(database) + ")")
+	return view + 1, true, nil
 }
 
 // element is GET(x, n), the n-th element of an array; as text, it has no quotes
