@@ -22,6 +22,7 @@ import (
 	"github.com/upwelldata/upwell/internal/connector"
 	"github.com/upwelldata/upwell/internal/connectors/duckdb"
 	"github.com/upwelldata/upwell/internal/connectors/postgres"
+	"github.com/upwelldata/upwell/internal/connectors/snowflake"
 	"github.com/upwelldata/upwell/internal/deliver"
 	"github.com/upwelldata/upwell/internal/fault"
 	"github.com/upwelldata/upwell/internal/plan"
@@ -71,6 +72,27 @@ func inDuckDB(t testing.TB) database {
 			stmts = append(stmts, connector.Statement{SQL: s})
 		}
 		return src.(connector.Warehouse).Exec(context.Background(), stmts)
+	}}
+}
+
+func inSnowflake(t testing.TB) database {
+	s, open := snowflakeStandIn(t)
+	var settings []string
+	for name, value := range s.Settings() {
+		settings = append(settings, name+": "+value)
+	}
+	return database{snowflake.Source(), strings.Join(settings, ", "), func(list []string) (err error) {
+		src, err := open(context.Background())
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, src.Close()) }()
+		var stmts []connector.Statement
+		for _, s := range list {
+			// BIGINT is NUMBER(38, 0) there, which is no integer of 64 bits
+			stmts = append(stmts, connector.Statement{SQL: strings.Replace(s, "BIGINT", "NUMBER(18, 0)", 1)})
+		}
+		return src.Exec(context.Background(), stmts)
 	}}
 }
 
@@ -275,6 +297,10 @@ func Test_the_ledger_in_postgres_gives_the_plans_of_a_local_one(t *testing.T) {
 }
 
 func Test_the_ledger_in_duckdb_gives_the_plans_of_a_local_one(t *testing.T) { homes(t, inDuckDB(t)) }
+
+func Test_the_ledger_in_snowflake_gives_the_plans_of_a_local_one(t *testing.T) {
+	homes(t, inSnowflake(t))
+}
 
 // siblings are worlds that are told the same.
 type siblings struct {

@@ -91,6 +91,15 @@ func (d Dialect) Known(server string) string {
 	return server
 }
 
+// Server gives how the server spells a name: Ident without its quotes, as its catalog has it.
+func (d Dialect) Server(name string) string {
+	if !d.quoted(name) {
+		name = d.Ident(name)
+	}
+	q := string(d.Quote)
+	return strings.ReplaceAll(name[1:len(name)-1], q+q, q)
+}
+
 func (d Dialect) quote(name string) string {
 	q := string(d.Quote)
 	if d.Backslash {

@@ -49,6 +49,14 @@ type LedgerSQL struct {
 	Tables  string
 	Create  string // begin of a permanent table made of a query: "CREATE TABLE %s AS "
 	Scratch string // the same for a table of one run, which need not survive a crash of the warehouse
+	// Replace is Create for a table that takes the place of one that is there, in one step. It is needed where a statement that
+	// makes or drops a table is a transaction of its own; "" = the old one is dropped before.
+	Replace string
+	// Wide turns a column of the model into the widest type that is still of its kind, by kind, where a column of a table made of a
+	// query takes the length or precision of what the query gave just then, and would refuse longer values later.
+	Wide map[row.Kind]string
+	// NotNull says that a column of a table made of a query may refuse nulls where the query's column has none.
+	NotNull bool
 	// Types are the types that text is cast to, by kind; a decimal's takes precision and scale where it has two verbs. A column
 	// that names its own (row.TypeKey) is cast to that.
 	Types map[row.Kind]string

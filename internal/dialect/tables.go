@@ -130,12 +130,12 @@ func (l Ledger) there(table string) Look {
 	}
 	p := params{d: l.Dialect}
 	parts := strings.Split(l.schema, ".")
-	schema := strings.Trim(parts[len(parts)-1], string(l.Quote))
+	schema := l.Server(parts[len(parts)-1])
 	within := ""
 	if len(parts) > 1 {
 		within = l.Table(strings.Join(parts[:len(parts)-1], ".")) + "."
 	}
-	look.SQL = fmt.Sprintf(l.Dialect.Ledger.Tables, within, p.text(schema), p.text(table))
+	look.SQL = fmt.Sprintf(l.Dialect.Ledger.Tables, within, p.text(schema), p.text(l.Server(table)))
 	look.Params = p.list
 	return look
 }
@@ -281,9 +281,25 @@ func (l Ledger) CreateBare(s Shape) (connector.Statement, error) {
 // emptyOf selects no row of the ledger's columns, with the types the model has.
 func (l Ledger) emptyOf(relation string, s Shape) string {
 	t, n := l.text(), l.integer()
+	none := ""
+	if l.Dialect.Ledger.NotNull {
+		none = "\nUNION ALL SELECT " + nulls(len(s.Fields)+strings.Count(entryColumns, ",")+1) + " FROM (SELECT 1 AS upwell_one) AS upwell_none WHERE 1 = 0"
+	}
 	return fmt.Sprintf("SELECT %s, CAST(NULL AS %s) AS %s, CAST(NULL AS %s) AS %s, CAST(NULL AS %s) AS %s, CAST(NULL AS %s) AS %s, "+
-		"CAST(NULL AS %s) AS %s, CAST(NULL AS %s) AS %s, CAST(NULL AS %s) AS %s FROM %s AS upwell_model WHERE 1 = 0",
-		l.list("", s.Columns()), t, colKey, n, colState, n, colFresh, t, colRun, t, colAt, t, colRemote, t, colEntry, relation)
+		"CAST(NULL AS %s) AS %s, CAST(NULL AS %s) AS %s, CAST(NULL AS %s) AS %s FROM %s AS upwell_model WHERE 1 = 0%s",
+		l.wide(s), t, colKey, n, colState, n, colFresh, t, colRun, t, colAt, t, colRemote, t, colEntry, relation, none)
+}
+
+// wide lists the model's columns for a table that keeps what later models give.
+func (l Ledger) wide(s Shape) string {
+	out := make([]string, len(s.Fields))
+	for i, f := range s.Fields {
+		out[i] = l.Ident(f.Name)
+		if as, ok := l.Dialect.Ledger.Wide[kind(f)]; ok {
+			out[i] = fmt.Sprintf(as, out[i]) + " AS " + out[i]
+		}
+	}
+	return strings.Join(out, ", ")
 }
 
 // entryColumns are the columns of a ledger beside the model's. They are never quoted, the model's always are.
@@ -336,14 +352,16 @@ func (l Ledger) Reshape(relation string, s Shape) []connector.Statement {
 	next := l.inSchema(tableLedger + "_" + l.id + "_next")
 	cols := l.list("", s.Key) + ", " + entryColumns
 	values := strings.Replace(cols, colFresh, "0", 1)
-	return []connector.Statement{
+	ledger, create := l.table(tableLedger, ""), l.Dialect.Ledger.Replace
+	out := []connector.Statement{
 		sql("DROP TABLE IF EXISTS %s", next),
 		sql("%s", fmt.Sprintf(l.Dialect.Ledger.Create, next)+l.emptyOf(relation, s)),
-		sql("INSERT INTO %s (%s) SELECT %s FROM %s", next, cols, values, l.table(tableLedger, "")),
-		sql("DROP TABLE %s", l.table(tableLedger, "")),
-		sql("%s", fmt.Sprintf(l.Dialect.Ledger.Create, l.table(tableLedger, ""))+"SELECT * FROM "+next),
-		sql("DROP TABLE %s", next),
+		sql("INSERT INTO %s (%s) SELECT %s FROM %s", next, cols, values, ledger),
 	}
+	if create == "" {
+		out, create = append(out, sql("DROP TABLE %s", ledger)), l.Dialect.Ledger.Create
+	}
+	return append(out, sql("%s", fmt.Sprintf(create, ledger)+"SELECT * FROM "+next), sql("DROP TABLE %s", next))
 }
 
 // Forget drops the ledger table; history and state stay.

@@ -20,6 +20,8 @@ const (
 	codeNoObject       = 2003   // object does not exist or not authorized
 	codeNoObjectUse    = 2043   // the same, for the object of a USE or of an operation
 	codePrivileges     = 3001   // insufficient privileges
+	codeNoDatabase     = 90105  // this session has no current database
+	codeLockQueue      = 625    // too many statements wait for the lock of a table
 	codeCancelled      = 604    // SQL execution canceled
 	codeNoWarehouse    = 606    // no active warehouse selected in the current session
 	codeTimeout        = 630    // statement reached its statement or warehouse timeout
@@ -132,6 +134,11 @@ func (s *source) queryFault(ctx context.Context, ss *session, err error, doing s
 	case codeSuspended:
 		f.Code = fault.SourceUnreachable
 		f.Fix = "Resume it, and let it resume by itself: ALTER WAREHOUSE " + orName(s.config.Warehouse, "<warehouse>") + " SET AUTO_RESUME = TRUE;"
+	case codeNoDatabase:
+		f.Fix = "Set `database` on the source, or name it before the schema."
+	case codeLockQueue:
+		f.Code = fault.SourceUnreachable
+		f.Fix = "Run again: other syncs write the same table just now."
 	case codeQuota:
 		f.Code = fault.SourceUnreachable
 		f.Fix = "Raise the resource monitor's quota, or wait for its next period."

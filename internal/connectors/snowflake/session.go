@@ -18,6 +18,8 @@ type session struct {
 	driver.Conn
 	wire *wire
 	used bool // a statement ran in it before
+	// spent: a transaction in it could not be ended. The server ends it with the session.
+	spent bool
 }
 
 // arrow is the driver's way to an answer as it is on the wire.

@@ -25,7 +25,10 @@ GRANT USAGE ON DATABASE {database} TO ROLE {role};
 GRANT USAGE ON SCHEMA {database}.{schema} TO ROLE {role};
 GRANT SELECT ON ALL TABLES IN SCHEMA {database}.{schema} TO ROLE {role};
 GRANT SELECT ON ALL VIEWS IN SCHEMA {database}.{schema} TO ROLE {role};
-GRANT ROLE {role} TO USER {user};`},
+GRANT ROLE {role} TO USER {user};`, Ledger: `USE DATABASE {database};
+CREATE SCHEMA IF NOT EXISTS {state_schema};
+GRANT USAGE, CREATE TABLE ON SCHEMA {state_schema} TO ROLE {role};`},
+			Ledger:   true,
 			Settings: settings(),
 			HTTP:     true,
 			Sandbox:  true,

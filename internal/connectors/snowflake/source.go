@@ -28,6 +28,7 @@ var dialect = connector.Dialect{
 		row.Timestamp: "CAST(%s AS TIMESTAMP_NTZ(9))", row.Instant: "CAST(%s AS TIMESTAMP_TZ(9))",
 		row.JSON: "PARSE_JSON(%s)", row.Array: "PARSE_JSON(%s)",
 	},
+	Ledger: &ledgerSQL,
 }
 
 type source struct {
@@ -82,15 +83,18 @@ func (s *source) Describe(ctx context.Context, q connector.Query) (schema *arrow
 
 func (s *source) describe(ctx context.Context, ss *session, q connector.Query) (*arrow.Schema, error) {
 	q.Equal, q.Limit = nil, 0
-	stmt, _ := q.Render(dialect)
+	stmt, args, err := render(q)
+	if err != nil {
+		return nil, err
+	}
 	asModel, isModel := asSelect(q, stmt)
-	loader, err := s.ask(sf.WithDescribeOnly(ctx), ss, asModel, nil)
+	loader, err := s.ask(sf.WithDescribeOnly(ctx), ss, asModel, args)
 	if err != nil {
 		if !isModel || ctx.Err() != nil {
 			return nil, s.queryFault(ctx, ss, err, "planning the query")
 		}
 		// The model's own text has the line numbers of the file; and what is refused only inside of parentheses is no SELECT.
-		if _, own := s.ask(sf.WithDescribeOnly(ctx), ss, stmt, nil); own != nil {
+		if _, own := s.ask(sf.WithDescribeOnly(ctx), ss, stmt, args); own != nil {
 			return nil, s.queryFault(ctx, ss, own, "planning the query")
 		}
 		if fault.Is(s.queryFault(ctx, ss, err, ""), fault.SourceQueryFailed) {
@@ -184,6 +188,9 @@ func (s *source) with(ctx context.Context, work func(*session) error) error {
 			var gone sessionGone
 			again = ss.used && errors.As(result, &gone)
 			ss.used = true
+			if ss.spent {
+				return driver.ErrBadConn
+			}
 			if f := fault.As(result); result != nil && f.Code != fault.SourceQueryFailed && f.Code != fault.SourceTypeUnsupported && f.Code != fault.SourceValue {
 				ss.wire.broken.Store(f.Code == fault.SourceUnreachable || f.Code == fault.SourceIncomplete)
 				return driver.ErrBadConn
@@ -215,17 +222,26 @@ func render(q connector.Query) (string, []driver.NamedValue, error) {
 		d.ParamCast[k] = cast
 	}
 	stmt, values := q.Render(d)
-	args := make([]driver.NamedValue, len(values))
+	args, at := bind(values)
+	if at >= 0 {
+		return "", nil, fault.New(fault.SourceQueryFailed, "comparing column %q: a column of kind %s cannot be compared with a value", q.Equal[at].Column, values[at].Kind())
+	}
+	return stmt, args, nil
+}
+
+// bind gives values as they are bound; at is the place of the first that cannot be, -1 when all can.
+func bind(values []row.Value) (args []driver.NamedValue, at int) {
+	args = make([]driver.NamedValue, len(values))
 	for i, v := range values {
+		args[i] = driver.NamedValue{Ordinal: i + 1}
 		if v.IsNull() {
-			args[i] = driver.NamedValue{Ordinal: i + 1}
 			continue
 		}
 		text, ok := paramText(v)
 		if !ok {
-			return "", nil, fault.New(fault.SourceQueryFailed, "comparing column %q: a column of kind %s cannot be compared with a value", q.Equal[i].Column, v.Kind())
+			return nil, i
 		}
-		args[i] = driver.NamedValue{Ordinal: i + 1, Value: text}
+		args[i].Value = text
 	}
-	return stmt, args, nil
+	return args, -1
 }

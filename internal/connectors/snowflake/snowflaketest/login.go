@@ -21,6 +21,7 @@ type session struct {
 	expired, dead                     bool // under Server.mu
 	database, schema, warehouse, role string
 	engine                            *warehousetest.Session
+	open                              bool // a transaction is; statements of a session come one after another
 	ctx                               context.Context
 	stop                              context.CancelFunc
 

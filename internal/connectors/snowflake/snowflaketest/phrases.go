@@ -14,8 +14,8 @@ func phrases() map[string]phrase {
 	return map[string]phrase{
 		"TRANSIENT": dropped(0), "VOLATILE": dropped(0),
 		"DATA_RETENTION_TIME_IN_DAYS": dropped(2), "COMMENT": property, "CLUSTER": clusterBy, "COPY": copyGrants,
-		"DATABASE": createDatabase,
-		"TABLE":    generator, "SEQ4": sequence, "SEQ8": sequence, "ROW_NUMBER": rowNumber,
+		"DATABASE": createDatabase, "INFORMATION_SCHEMA": catalog,
+		"TABLE": tableFunction, "SEQ4": sequence, "SEQ8": sequence, "ROW_NUMBER": rowNumber,
 		"CURRENT_WAREHOUSE": current(func(s *session) string { return s.warehouse }),
 		"CURRENT_ROLE":      current(func(s *session) string { return s.role }),
 		"CURRENT_DATABASE":  current(func(s *session) string { return s.database }),
@@ -28,6 +28,7 @@ func phrases() map[string]phrase {
 		"ARRAY_CONSTRUCT":            wrapped("CAST(json_array(", ") AS JSON[])"),
 		"TO_JSON":                    wrapped("sf_to_json(", ")"),
 		"TO_BINARY":                  unhex,
+		"GET":                        element,
 		"TO_VARCHAR":                 formatted, "TO_CHAR": formatted,
 		"DATEADD": dateAdd, "DATEDIFF": dateDiff,
 		"LISTAGG": wrapped("string_agg(", ")"),
@@ -88,27 +89,79 @@ func createDatabase(t *translator, i int) (int, bool, error) {
 	return behind, true, nil
 }
 
-// generator turns TABLE(GENERATOR(ROWCOUNT => n)) into a table of numbers, which SEQ4 and SEQ8 read.
-func generator(t *translator, i int) (int, bool, error) {
+// tableFunctions are the functions that stand in TABLE(…), by name: the argument they need, and what stands before and behind it.
+var tableFunctions = map[string][3]string{
+	"GENERATOR": {"ROWCOUNT", "(SELECT range AS upwell_seq FROM range(", "))"},                                          // a table of numbers, which SEQ4 and SEQ8 read
+	"FLATTEN":   {"INPUT", "(SELECT upwell_value AS VALUE FROM (SELECT UNNEST(CAST(", " AS JSON[])) AS upwell_value))"}, // a row of each element
+}
+
+// tableFunction turns TABLE(FUNCTION(ARGUMENT => x)) into a query.
+func tableFunction(t *translator, i int) (int, bool, error) {
 	spans, behind, ok := t.args(i)
 	if !ok || len(spans) != 1 {
 		return i, false, nil
 	}
 	g := t.next(spans[0][0])
 	inner, _, ok := t.args(g)
-	if !ok || !t.at(g).Is("GENERATOR") || len(inner) == 0 {
+	f, known := tableFunctions[t.at(g).Value]
+	if !ok || !known {
 		return i, false, nil
 	}
 	for _, span := range inner {
 		name := t.next(span[0])
 		arrow := t.next(name + 1)
-		if t.at(name).Is("ROWCOUNT") && t.at(arrow).Is("=>") {
-			n, err := t.text(arrow+1, span[1])
-			t.out.WriteString("(SELECT range AS upwell_seq FROM range(" + n + "))")
+		if t.at(name).Is(f[0]) && t.at(arrow).Is("=>") {
+			x, err := t.text(arrow+1, span[1])
+			t.out.WriteString(f[1] + x + f[2])
 			return behind, true, err
 		}
 	}
 	return i, false, nil
+}
+
+// catalog is INFORMATION_SCHEMA.TABLES: the tables of one database, by the names that the server has for them
+// (https://docs.snowflake.com/en/sql-reference/info-schema).
+func catalog(t *translator, i int) (int, bool, error) {
+	view := t.next(t.next(i+1) + 1)
+	if !t.at(t.next(i+1)).Is(".") || !t.at(view).Is("TABLES") {
+		return i, false, nil
+	}
+	database, said := t.self.database, t.out.String()
+	if i > 1 && t.in[i-1].Is(".") { // behind a database's name, which is written already
+		database, _ = qualified(t.in[i-2:i-1], 0)
+		name := database
+		if t.in[i-2].Kind == warehousetest.Quoted {
+			name = warehousetest.Ident(database)
+		}
+		t.out.Reset()
+		t.out.WriteString(strings.TrimSuffix(said, name+"."))
+	}
+	names := make([]string, 0, 2)
+	for _, c := range []string{"table_schema", "table_name"} {
+		names = append(names, "regexp_replace("+c+", '"+mark+"[01]+$', '') AS "+c)
+	}
+	t.out.WriteString("(SELECT * REPLACE (" + strings.Join(names, ", ") + ") FROM information_schema.tables WHERE table_catalog = " + warehousetest.Literal(database) + ")")
+	return view + 1, true, nil
+}
+
+// element is GET(x, n), the n-th element of an array; as text, it has no quotes
+// (https://docs.snowflake.com/en/sql-reference/functions/get).
+func element(t *translator, i int) (int, bool, error) {
+	spans, behind, ok := t.args(i)
+	if !ok || len(spans) != 2 {
+		return i, false, nil
+	}
+	x, err := t.text(spans[0][0], spans[0][1])
+	if err != nil {
+		return i, false, err
+	}
+	function := "json_extract"
+	if cast := t.next(behind); t.at(cast).Is("::") && duckTypes[t.at(t.next(cast+1)).Value] == "VARCHAR" {
+		function, behind = "json_extract_string", t.next(cast+1)+1
+	}
+	n, err := t.text(spans[1][0], spans[1][1])
+	t.out.WriteString(function + "(" + x + ", '$[' || " + n + " || ']')")
+	return behind, true, err
 }
 
 func sequence(t *translator, i int) (int, bool, error) {
@@ -187,24 +240,33 @@ func wrapped(before, after string) phrase {
 	}
 }
 
-// unhex is TO_BINARY of a text in hex; DuckDB's own function of that name gives digits.
+// unhex is TO_BINARY of a text in hex, as DuckDB's own function of that name gives digits, or of a text's bytes
+// (https://docs.snowflake.com/en/sql-reference/functions/to_binary).
 func unhex(t *translator, i int) (int, bool, error) {
 	spans, behind, ok := t.args(i)
 	if !ok || len(spans) == 0 {
 		return i, false, nil
 	}
 	text, err := t.text(spans[0][0], spans[0][1])
-	t.out.WriteString("unhex(" + text + ")")
+	function := "unhex"
+	if len(spans) > 1 && strings.EqualFold(t.at(t.next(spans[1][0])).Value, "UTF-8") {
+		function = "encode"
+	}
+	t.out.WriteString(function + "(" + text + ")")
 	return behind, true, err
 }
 
-// formatted turns the date format of TO_VARCHAR(x, 'format') into strftime's.
+// formatted turns the date format of TO_VARCHAR(x, 'format') into strftime's, or makes a text of bytes.
 func formatted(t *translator, i int) (int, bool, error) {
 	spans, behind, ok := t.args(i)
 	if !ok || len(spans) != 2 || t.at(t.next(spans[1][0])).Kind != warehousetest.String {
 		return i, false, nil
 	}
 	value, err := t.text(spans[0][0], spans[0][1])
+	if strings.EqualFold(t.at(t.next(spans[1][0])).Value, "UTF-8") { // of bytes
+		t.out.WriteString("decode(" + value + ")")
+		return behind, true, err
+	}
 	t.out.WriteString("strftime(" + value + ", " + warehousetest.Literal(formats.Replace(t.at(t.next(spans[1][0])).Value)) + ")")
 	return behind, true, err
 }

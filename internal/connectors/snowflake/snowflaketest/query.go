@@ -238,11 +238,36 @@ func (s *Server) answer(ctx context.Context, one *session, stmt []warehousetest.
 		return changed(verb.Value, n, q.id), nil
 	}
 	if !req.DescribeOnly {
+		if duck = one.transacts(verb, duck); duck == "" {
+			return said("Statement executed successfully.", q.id), nil
+		}
 		if _, err := one.engine.Exec(ctx, duck); err != nil {
 			return nil, err
 		}
 	}
 	return said("Statement executed successfully.", q.id), nil
+}
+
+// transacts gives the statement as it is in or out of a transaction (https://docs.snowflake.com/en/sql-reference/transactions):
+// beginning one in another and ending none have no effect, and what makes or drops something ends one.
+func (s *session) transacts(verb warehousetest.Token, duck string) string {
+	open := s.open
+	switch {
+	case verb.Is("BEGIN"):
+		s.open = true
+		if open {
+			return ""
+		}
+	case verb.Is("COMMIT"), verb.Is("ROLLBACK"):
+		s.open = false
+		if !open {
+			return ""
+		}
+	case open:
+		s.open = false
+		return "COMMIT; " + duck
+	}
+	return duck
 }
 
 // allowed refuses what the role, the warehouse or its state does not let through. A statement over no table needs no warehouse.

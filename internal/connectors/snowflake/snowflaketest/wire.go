@@ -330,9 +330,13 @@ func described(columns []warehousetest.Column, query string) map[string]any {
 func changed(verb string, n int64, query string) map[string]any {
 	ids := map[string]int{"INSERT": 0x3100, "UPDATE": 0x3200, "DELETE": 0x3300, "MERGE": 0x3400}
 	name := map[string]string{"INSERT": "number of rows inserted", "UPDATE": "number of rows updated", "DELETE": "number of rows deleted", "MERGE": "number of rows updated"}[verb]
-	out := result(rowTypes([]warehousetest.Column{{Name: name, Type: "BIGINT"}}), query, 1)
+	columns, row := []warehousetest.Column{{Name: name, Type: "BIGINT"}}, []string{strconv.FormatInt(n, 10)}
+	if verb == "UPDATE" {
+		columns, row = append(columns, warehousetest.Column{Name: "number of multi-joined rows updated", Type: "BIGINT"}), append(row, "0")
+	}
+	out := result(rowTypes(columns), query, 1)
 	out["queryResultFormat"], out["statementTypeId"] = "json", ids[verb]
-	out["rowset"] = [][]string{{strconv.FormatInt(n, 10)}}
+	out["rowset"] = [][]string{row}
 	return out
 }
 

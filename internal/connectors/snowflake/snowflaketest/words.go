@@ -17,7 +17,11 @@ func inWords(message string) *refusal {
 	message, _, _ = strings.Cut(decodeNames(message), "\n\nLINE 1:") // it shows what DuckDB was given
 	message = strings.TrimSpace(message)
 	if m := noTable.FindStringSubmatch(message); m != nil && strings.HasPrefix(message, "Catalog Error") {
-		return noObject(m[1] + m[2] + m[3])
+		bad := noObject(m[1] + m[2] + m[3])
+		if strings.HasPrefix(message, "Catalog Error: Schema") {
+			bad.message = strings.Replace(bad.message, "Object", "Schema", 1)
+		}
+		return bad
 	}
 	if m := noColumn.FindStringSubmatch(message); m != nil {
 		return &refusal{code: "000904", state: "42000", message: "SQL compilation error: error line 1 at position 7\ninvalid identifier '" + m[1] + m[2] + m[3] + "'"}
