@@ -201,11 +201,11 @@ func Test_a_ledger_in_snowflake_whose_columns_are_changed_is_there_at_every_mome
 func Test_tables_of_a_ledger_in_snowflake_are_found_as_the_server_spells_them(t *testing.T) {
 	for _, schema := range []string{"", "crm", "standin.crm", `"Own Place"`, `STANDIN."Own Place"`} {
 		l := newSnowLedger(t, schema)
-		if rows := l.rows(l.sql.StateThere()); rows[0] != "0" {
+		if rows := l.rows(l.sql.StateThere().Query); rows[0] != "0" {
 			t.Errorf("schema %q: %v tables before there are any", schema, rows)
 		}
-		l.exec(l.sql.Setup()...)
-		if rows := l.rows(l.sql.StateThere()); rows[0] != "1" {
+		l.exec(append(l.sql.MakeSchema(), l.sql.Setup()...)...)
+		if rows := l.rows(l.sql.StateThere().Query); rows[0] != "1" {
 			t.Errorf("schema %q: %v tables of the state", schema, rows)
 		}
 	}
