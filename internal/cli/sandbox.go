@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"net"
 	"strconv"
@@ -67,8 +68,20 @@ func yaml(p *printer, indent string, settings map[string]any) {
 			yaml(p, indent+"  ", below)
 			continue
 		}
-		p.line("%s%s: %v", indent, k, settings[k])
+		p.line("%s%s: %s", indent, k, scalar(settings[k]))
 	}
+}
+
+// scalar writes a value as YAML reads it back: in quotes where its first character would mean something else.
+func scalar(v any) string {
+	s := fmt.Sprint(v)
+	if strings.ContainsAny(s, "\n\t") {
+		return strconv.Quote(s)
+	}
+	if strings.IndexAny(s, "{}[]&*!|>'\"%@`#,?-") == 0 || strings.Contains(s, ": ") || strings.Contains(s, " #") {
+		return "'" + strings.ReplaceAll(s, "'", "''") + "'"
+	}
+	return s
 }
 
 func (r *sandboxResult) text(p *printer) {

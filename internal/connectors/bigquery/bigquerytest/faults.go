@@ -14,12 +14,13 @@ type Fault struct {
 	Skip  int    `json:"skip"`  // so many pass first
 	Times int    `json:"times"` // how often; 0 = once, -1 = for ever
 
-	Status  int    `json:"status"`  // REST: an HTTP status
-	Reason  string `json:"reason"`  // and the reason in it
-	Message string `json:"message"` // and its words, also those of Code
-	Cut     int    `json:"cut"`     // REST: the connection is cut after so many bytes of the answer's body
-	Reset   bool   `json:"reset"`   // REST: the connection is cut at once
-	Expire  bool   `json:"expire"`  // all tokens have expired just now
+	Status  int    `json:"status"`      // REST: an HTTP status
+	Reason  string `json:"reason"`      // and the reason in it
+	Message string `json:"message"`     // and its words, also those of Code
+	Wait    string `json:"retry_after"` // and when to come again
+	Cut     int    `json:"cut"`         // REST: the connection is cut after so many bytes of the answer's body
+	Reset   bool   `json:"reset"`       // REST: the connection is cut at once
+	Expire  bool   `json:"expire"`      // all tokens have expired just now
 
 	Code  codes.Code `json:"code"`  // session, rows: the call ends with this code
 	After int        `json:"after"` // rows: so many messages pass before Code
@@ -106,6 +107,9 @@ func (s *Server) counted(kind string, h func(http.ResponseWriter, *http.Request)
 		case f.Reset:
 			panic(http.ErrAbortHandler)
 		case f.Status != 0:
+			if f.Wait != "" {
+				w.Header().Set("Retry-After", f.Wait)
+			}
 			refuse(w, &problem{f.Status, f.Reason, f.Message})
 			return
 		case f.Hold != nil && kind != "insert":
