@@ -188,11 +188,11 @@ func (s *source) with(ctx context.Context, work func(*session) error) error {
 			var gone sessionGone
 			again = ss.used && errors.As(result, &gone)
 			ss.used = true
-			if ss.spent {
-				return driver.ErrBadConn
-			}
 			if f := fault.As(result); result != nil && f.Code != fault.SourceQueryFailed && f.Code != fault.SourceTypeUnsupported && f.Code != fault.SourceValue {
 				ss.wire.broken.Store(f.Code == fault.SourceUnreachable || f.Code == fault.SourceIncomplete)
+				return driver.ErrBadConn
+			}
+			if ss.spent {
 				return driver.ErrBadConn
 			}
 			return nil
