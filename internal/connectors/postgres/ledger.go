@@ -29,6 +29,7 @@ var ledgerSQL = connector.LedgerSQL{
 		row.Text: `CAST(%s AS text) COLLATE "C"`, row.JSON: `CAST(%s AS text) COLLATE "C"`, row.Array: `CAST(%s AS text) COLLATE "C"`,
 		row.Interval: `CAST(%s AS text) COLLATE "C"`,
 	},
+	Wide:         map[row.Kind]string{row.Text: "CAST(%s AS text)"}, // varchar(10) may become varchar(20)
 	Fold:         `LOWER(TRIM(CAST(%s AS text)))`,
 	Materialized: "MATERIALIZED ",
 	Transactions: true,
