@@ -51,7 +51,8 @@ var rules = []rule{
 	{"connector imports only row and fault", only("internal/connector", "internal/row", "internal/fault")},
 	{"dbt imports only fault: artifacts are read without a project", only("internal/dbt", "internal/dbt", "internal/fault")},
 	{"httpkit imports only connector, row and fault", only("internal/connector/httpkit", "internal/connector", "internal/row", "internal/fault")},
-	{"a connector imports only the seam and httpkit: never the engine, never another connector", connectorsAreAlone},
+	{"pgwire imports only connector, row and fault", only("internal/connector/pgwire", "internal/connector", "internal/row", "internal/fault")},
+	{"a connector imports only the seam, httpkit and pgwire: never the engine, never another connector", connectorsAreAlone},
 	{"warehousetest is imported by stand-ins, the demo and tests only", enginesStayInStandIns},
 	{"plan, deliver and run know no store, no API, no command line and no logger", engineIsQuiet},
 	{"nothing imports cli but cmd and the tests of proof", onlyCommandsImportCLI},
@@ -78,7 +79,8 @@ func Test_each_import_rule_notices_a_breach(t *testing.T) {
 		"connector imports only row and fault":                         {Path: "internal/connector", Deps: []string{"internal/row", "internal/ledger"}},
 		"dbt imports only fault: artifacts are read without a project": {Path: "internal/dbt", Imports: []string{"internal/project"}},
 		"httpkit imports only connector, row and fault":                {Path: "internal/connector/httpkit", Imports: []string{"internal/deliver"}},
-		"a connector imports only the seam and httpkit: never the engine, never another connector": {
+		"pgwire imports only connector, row and fault":                 {Path: "internal/connector/pgwire", Imports: []string{"internal/connectors/postgres"}},
+		"a connector imports only the seam, httpkit and pgwire: never the engine, never another connector": {
 			Path: "internal/connectors/acme", Imports: []string{"internal/connectors/postgres"},
 		},
 		"warehousetest is imported by stand-ins, the demo and tests only":            {Path: "internal/connectors/acme", Imports: []string{"internal/warehousetest"}},
@@ -89,7 +91,7 @@ func Test_each_import_rule_notices_a_breach(t *testing.T) {
 	}
 	fine := []pkg{
 		{Path: "internal/row", Imports: []string{"fmt", "internal/fault"}},
-		{Path: "internal/connectors/acme", Imports: []string{"internal/connector/httpkit"}, Tests: []string{"internal/connector/conformance", "internal/connectors/acme/acmetest"}},
+		{Path: "internal/connectors/acme", Imports: []string{"internal/connector/httpkit", "internal/connector/pgwire"}, Tests: []string{"internal/connector/conformance", "internal/connectors/acme/acmetest"}},
 		{Path: "internal/connectors/all", Imports: []string{"internal/connectors/acme"}, Deps: []string{"github.com/duckdb/duckdb-go/v2"}},
 		{Path: "internal/connectors/acme/acmetest", Imports: []string{"internal/warehousetest"}},
 		{Path: "internal/deliver", Imports: []string{"internal/connector"}, Tests: []string{"internal/testdb"}},
@@ -138,8 +140,9 @@ func only(of string, allowed ...string) func(pkg) []string {
 	}
 }
 
-// seam is what any connector may use.
-var seam = []string{"internal/row", "internal/fault", "internal/connector", "internal/connector/httpkit"}
+// seam is what any connector may use: httpkit for tools that speak HTTP, pgwire for servers that speak PostgreSQL's protocol, which are
+// several and must not import each other.
+var seam = []string{"internal/row", "internal/fault", "internal/connector", "internal/connector/httpkit", "internal/connector/pgwire"}
 
 func connectorsAreAlone(p pkg) (bad []string) {
 	rest, ok := strings.CutPrefix(p.Path, "internal/connectors/")

@@ -80,7 +80,7 @@ func (b *bisection) around(ctx context.Context, lo, hi int64, same []int64) erro
 
 // refused is the outcome of a row the server refused. Field is the column, or the constraint where the server names only that.
 func refused(d *dialer, pe *pgconn.PgError) connector.Result {
-	r := connector.Result{Status: connector.Rejected, Code: fault.Code(pe.Code), Field: pe.ColumnName, Message: d.scrub(words(pe))}
+	r := connector.Result{Status: connector.Rejected, Code: fault.Code(pe.Code), Field: pe.ColumnName, Message: d.Scrub(words(pe))}
 	switch {
 	case r.Field == "":
 		r.Field = pe.ConstraintName

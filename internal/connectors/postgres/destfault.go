@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/upwelldata/upwell/internal/connector/pgwire"
 	"github.com/upwelldata/upwell/internal/fault"
 )
 
@@ -20,24 +21,24 @@ func connectFault(ctx context.Context, d *dialer, err error) *fault.Error {
 		state = sqlstate(pe)
 	}
 	if strings.HasPrefix(state, "28") || state == "42501" {
-		f := fault.New(fault.DestAuth, "postgres at %s refused the login: %s", d.address(), d.scrub(words(pe))).NotLanded()
+		f := fault.New(fault.DestAuth, "postgres at %s refused the login: %s", d.Address(), d.Scrub(words(pe))).NotLanded()
 		f.Cause = err
 		return f
 	} else if state == "3D000" {
-		f := fault.New(fault.DestConfig, "postgres at %s: %s", d.address(), d.scrub(words(pe))).NotLanded()
+		f := fault.New(fault.DestConfig, "postgres at %s: %s", d.Address(), d.Scrub(words(pe))).NotLanded()
 		f.Cause = err
 		return f
 	}
 	if ctx.Err() != nil {
-		return fault.Wrap(fault.Cancelled, context.Cause(ctx), "connecting to postgres at %s", d.address()).NotLanded()
+		return fault.Wrap(fault.Cancelled, context.Cause(ctx), "connecting to postgres at %s", d.Address()).NotLanded()
 	}
-	if why, fix, ok := distrust(err); ok {
-		f := fault.New(fault.DestTLS, "postgres at %s is not trusted: %s", d.address(), d.scrub(why)).WithFix("%s", fix).NotLanded()
-		f.Cause = redacted{err}
+	if why, fix, ok := pgwire.Distrust(err); ok {
+		f := fault.New(fault.DestTLS, "postgres at %s is not trusted: %s", d.Address(), d.Scrub(why)).WithFix("%s", fix).NotLanded()
+		f.Cause = pgwire.Redact(err)
 		return f
 	}
-	f := fault.New(fault.DestUnreachable, "connecting to postgres at %s: %s", d.address(), d.scrub(bare(err))).NotLanded()
-	f.Cause = redacted{err}
+	f := fault.New(fault.DestUnreachable, "connecting to postgres at %s: %s", d.Address(), d.Scrub(pgwire.Bare(err))).NotLanded()
+	f.Cause = pgwire.Redact(err)
 	return f
 }
 
@@ -54,8 +55,8 @@ func destFault(ctx context.Context, d *dialer, err error, doing string) *fault.E
 	}
 	pe, ok := pgError(err)
 	if !ok {
-		f := fault.New(fault.DestUnreachable, "%s: the connection to postgres failed: %s", doing, d.scrub(bare(err)))
-		f.Cause = redacted{err}
+		f := fault.New(fault.DestUnreachable, "%s: the connection to postgres failed: %s", doing, d.Scrub(pgwire.Bare(err)))
+		f.Cause = pgwire.Redact(err)
 		return f
 	}
 	code := fault.Internal
@@ -78,10 +79,10 @@ func destFault(ctx context.Context, d *dialer, err error, doing string) *fault.E
 	case isRowError(pe):
 		code = fault.DestRowRefused
 	}
-	f := fault.New(code, "%s: %s", doing, d.scrub(words(pe)))
+	f := fault.New(code, "%s: %s", doing, d.Scrub(words(pe)))
 	f.Cause = err
 	if pe.Code == "42501" {
-		f.Fix = grantFix(pe.Message, d.config.User, "SELECT, INSERT, UPDATE, DELETE")
+		f.Fix = grantFix(pe.Message, d.User, "SELECT, INSERT, UPDATE, DELETE")
 	}
 	return f
 }

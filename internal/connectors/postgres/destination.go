@@ -58,7 +58,7 @@ func (d *destination) Check(ctx context.Context) (acc connector.Account, err err
 		return acc, destFault(ctx, d.dialer, err, "checking the connection").NotLanded()
 	}
 	db := string(rows[0][0])
-	return connector.Account{ID: d.address() + "/" + db, Name: string(rows[0][1]) + " on " + db, Version: "PostgreSQL " + string(rows[0][2])}, nil
+	return connector.Account{ID: d.Address() + "/" + db, Name: string(rows[0][1]) + " on " + db, Version: "PostgreSQL " + string(rows[0][2])}, nil
 }
 
 // Objects describes tables: those named, or all the user may write or read.

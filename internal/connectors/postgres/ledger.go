@@ -66,7 +66,7 @@ func (s *source) execute(ctx context.Context, c *pgconn.PgConn, st connector.Sta
 		return s.ledgerFault(ctx, res.Err, "keeping the ledger")
 	}
 	if n := res.CommandTag.RowsAffected(); st.Affects > 0 && n != st.Affects {
-		return fault.New(fault.StateLocked, "another process has taken over the ledger in %s (%d rows affected instead of %d)", s.address(), n, st.Affects)
+		return fault.New(fault.StateLocked, "another process has taken over the ledger in %s (%d rows affected instead of %d)", s.Address(), n, st.Affects)
 	}
 	return nil
 }
@@ -75,9 +75,9 @@ func (s *source) execute(ctx context.Context, c *pgconn.PgConn, st connector.Sta
 func (s *source) ledgerFault(ctx context.Context, err error, doing string) error {
 	out := fault.As(s.sourceFault(ctx, err, doing, connector.Query{}, false))
 	if pe, ok := pgError(err); ok && (pe.Code == "42501" || pe.Code == "3F000") {
-		f := fault.New(fault.StateUnusable, "%s in postgres: %s", doing, s.scrub(words(pe)))
+		f := fault.New(fault.StateUnusable, "%s in postgres: %s", doing, s.Scrub(words(pe)))
 		f.Cause = err
-		return f.WithFix("`upwell grants` prints what the user %s needs for diff: warehouse.", s.config.User)
+		return f.WithFix("`upwell grants` prints what the user %s needs for diff: warehouse.", s.User)
 	}
 	return out
 }

@@ -7,13 +7,13 @@ import (
 	"iter"
 	"net"
 	"strconv"
-	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/upwelldata/upwell/internal/connector"
+	"github.com/upwelldata/upwell/internal/connector/pgwire"
 	"github.com/upwelldata/upwell/internal/fault"
 	"github.com/upwelldata/upwell/internal/row"
 )
@@ -151,19 +151,11 @@ func (s *source) Read(ctx context.Context, q connector.Query) iter.Seq2[arrow.Re
 
 // stream executes the prepared statement on a connection taken over from pgconn and decodes the answer.
 func (s *source) stream(ctx context.Context, hc *pgconn.HijackedConn, p *prepared, progress func(int64), yield func(arrow.RecordBatch, error) bool) {
-	stop := context.AfterFunc(ctx, func() {
-		_ = hc.Conn.SetDeadline(time.Unix(1, 0)) //nolint:errcheck // a connection that is gone needs no waking
-	})
+	stop := pgwire.Wake(ctx, hc)
 	running := false
 	defer func() {
 		stop()
-		if running {
-			cancelQuery(hc)
-		}
-		if !running {
-			_, _ = hc.Conn.Write([]byte{'X', 0, 0, 0, 4}) //nolint:errcheck // saying goodbye is a courtesy
-		}
-		_ = hc.Conn.Close() //nolint:errcheck // nothing is left to be lost
+		pgwire.Part(hc, running)
 	}()
 
 	if err := execute(hc.Conn, p); err != nil {
@@ -171,7 +163,7 @@ func (s *source) stream(ctx context.Context, hc *pgconn.HijackedConn, p *prepare
 		return
 	}
 	running = true
-	w := &wire{conn: hc.Conn, buf: make([]byte, wireBuffer)}
+	w := pgwire.NewReader(hc.Conn)
 	var rows, tagged int64 = 0, -1
 	n, size := 0, 0
 	flush := func() bool {
@@ -179,7 +171,7 @@ func (s *source) stream(ctx context.Context, hc *pgconn.HijackedConn, p *prepare
 		ok := yield(rec, nil)
 		rec.Release()
 		for i := range p.cols {
-			p.cols[i].reset()
+			p.cols[i].Reset()
 		}
 		n, size = 0, 0
 		if progress != nil {
@@ -188,7 +180,7 @@ func (s *source) stream(ctx context.Context, hc *pgconn.HijackedConn, p *prepare
 		return ok
 	}
 	for {
-		typ, body, err := w.next()
+		typ, body, err := w.Next()
 		if err != nil {
 			yield(nil, s.sourceFault(ctx, err, fmt.Sprintf("reading (%d rows so far)", rows), connector.Query{}, true))
 			return
@@ -202,7 +194,7 @@ func (s *source) stream(ctx context.Context, hc *pgconn.HijackedConn, p *prepare
 			n++
 			rows++
 			size += 2 * len(body) // texts of decoded values may be longer than the wire's form
-			if (n == batchRows || size >= batchBytes) && !flush() {
+			if (n == pgwire.BatchRows || size >= pgwire.BatchBytes) && !flush() {
 				return
 			}
 		case 'C':
@@ -266,17 +258,6 @@ func rowsOf(tag []byte) int64 {
 		return -1
 	}
 	return n
-}
-
-// cancelQuery tells the server to stop working for a reader that left.
-func cancelQuery(hc *pgconn.HijackedConn) {
-	c, err := pgconn.Construct(hc)
-	if err != nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
-	_ = c.CancelRequest(ctx) //nolint:errcheck // closing the connection, which follows, ends the query too
 }
 
 // paramText gives a parameter in text format; the server reads it in the type of the column it is compared with.

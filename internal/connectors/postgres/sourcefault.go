@@ -4,39 +4,38 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"os"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/upwelldata/upwell/internal/connector"
+	"github.com/upwelldata/upwell/internal/connector/pgwire"
 	"github.com/upwelldata/upwell/internal/fault"
 )
 
 // connectFault turns a failed connection into a fault: refused credentials, or out of reach.
 func (s *source) connectFault(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
-		return fault.Wrap(fault.Cancelled, context.Cause(ctx), "connecting to postgres at %s", s.address())
+		return fault.Wrap(fault.Cancelled, context.Cause(ctx), "connecting to postgres at %s", s.Address())
 	}
 	if pe, ok := pgError(err); ok {
 		switch state := sqlstate(pe); {
 		case strings.HasPrefix(state, "28"), state == "3D000", state == "42501":
-			f := fault.New(fault.SourceAuth, "postgres at %s refused the login: %s", s.address(), s.scrub(words(pe)))
+			f := fault.New(fault.SourceAuth, "postgres at %s refused the login: %s", s.Address(), s.Scrub(words(pe)))
 			f.Cause = err
 			return f
 		}
-		f := fault.New(fault.SourceUnreachable, "postgres at %s does not take connections: %s", s.address(), s.scrub(words(pe)))
+		f := fault.New(fault.SourceUnreachable, "postgres at %s does not take connections: %s", s.Address(), s.Scrub(words(pe)))
 		f.Cause = err
 		return f
 	}
-	if why, fix, ok := distrust(err); ok {
-		f := fault.New(fault.SourceUnreachable, "postgres at %s is not trusted: %s", s.address(), s.scrub(why)).WithFix("%s", fix)
-		f.Cause = redacted{err}
+	if why, fix, ok := pgwire.Distrust(err); ok {
+		f := fault.New(fault.SourceUnreachable, "postgres at %s is not trusted: %s", s.Address(), s.Scrub(why)).WithFix("%s", fix)
+		f.Cause = pgwire.Redact(err)
 		return f
 	}
-	f := fault.New(fault.SourceUnreachable, "connecting to postgres at %s: %s", s.address(), s.scrub(bare(err)))
-	f.Cause = redacted{err}
+	f := fault.New(fault.SourceUnreachable, "connecting to postgres at %s: %s", s.Address(), s.Scrub(pgwire.Bare(err)))
+	f.Cause = pgwire.Redact(err)
 	return f
 }
 
@@ -56,8 +55,8 @@ func (s *source) sourceFault(ctx context.Context, err error, doing string, q con
 		if reading {
 			code = fault.SourceIncomplete
 		}
-		f := fault.New(code, "%s from postgres: %s", doing, s.scrub(bare(err)))
-		f.Cause = redacted{err}
+		f := fault.New(code, "%s from postgres: %s", doing, s.Scrub(pgwire.Bare(err)))
+		f.Cause = pgwire.Redact(err)
 		return f
 	}
 	code := fault.SourceQueryFailed
@@ -72,7 +71,7 @@ func (s *source) sourceFault(ctx context.Context, err error, doing string, q con
 			}
 		}
 	}
-	f := fault.New(code, "%s: %s", doing, s.scrub(words(pe)))
+	f := fault.New(code, "%s: %s", doing, s.Scrub(words(pe)))
 	f.Cause = err
 	if q.SQL != "" && pe.Position > 0 {
 		statement, _ := q.Render(s.Dialect())
@@ -80,7 +79,7 @@ func (s *source) sourceFault(ctx context.Context, err error, doing string, q con
 	}
 	switch pe.Code {
 	case "42501":
-		f.Fix = grantFix(pe.Message, s.config.User, "SELECT")
+		f.Fix = grantFix(pe.Message, s.User, "SELECT")
 	case "57014":
 		f.WithFix("Make the query faster, or raise statement_timeout on the source.")
 	}
@@ -115,25 +114,3 @@ func words(pe *pgconn.PgError) string {
 	}
 	return s
 }
-
-// bare is the innermost text of a network error: the library's outer text repeats the whole connection string.
-func bare(err error) string {
-	var ce *pgconn.ConnectError
-	if errors.As(err, &ce) {
-		err = ce.Unwrap()
-	}
-	var op *net.OpError
-	switch {
-	case errors.As(err, &op) && op.Timeout(), errors.Is(err, os.ErrDeadlineExceeded):
-		return "timed out"
-	case errors.As(err, &op):
-		return op.Error()
-	}
-	return err.Error()
-}
-
-// redacted keeps a cause for errors.Is and As without its text.
-type redacted struct{ error }
-
-func (redacted) Error() string   { return "[see message]" }
-func (r redacted) Unwrap() error { return r.error }

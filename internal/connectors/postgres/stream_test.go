@@ -9,6 +9,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 
 	"github.com/upwelldata/upwell/internal/connector"
+	"github.com/upwelldata/upwell/internal/connector/pgwire"
 	"github.com/upwelldata/upwell/internal/fault"
 	"github.com/upwelldata/upwell/internal/row"
 )
@@ -70,7 +71,7 @@ func Test_an_empty_result_is_complete(t *testing.T) {
 
 func Test_nulls_and_batch_borders_keep_their_places(t *testing.T) {
 	s := openSource(t, "dsn", newDB(t).dsn)
-	const n = 3*batchRows + 5
+	const n = 3*pgwire.BatchRows + 5
 	var told int64
 	rows, err := readAll(t.Context(), s, connector.Query{Rows: func(n int64) { told = n }, SQL: `SELECT g::int8 AS a, CASE WHEN g % 3 <> 0 THEN g END AS b, CASE WHEN g % 5 <> 0 THEN 't' || g END AS c, CASE WHEN g % 7 <> 0 THEN g % 2 = 0 END AS d,
 	  CASE WHEN g % 11 <> 0 THEN g::int2 END AS e FROM generate_series(0, 24580) g`})
@@ -101,7 +102,7 @@ func Test_a_million_rows_need_little_memory(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if rows += rec.NumRows(); rows%(10*batchRows) == 0 {
+		if rows += rec.NumRows(); rows%(10*pgwire.BatchRows) == 0 {
 			runtime.ReadMemStats(&peak)
 			if grown := int64(peak.HeapAlloc) - int64(m.HeapAlloc); grown > 64<<20 {
 				t.Fatalf("%d MiB on the heap after %d rows", grown>>20, rows)

@@ -1,4 +1,4 @@
-package postgres
+package pgwire
 
 import (
 	"crypto/tls"
@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// distrust explains a connection that failed because the other side is not trusted, or offers no encryption where sslmode demands
+// Distrust explains a connection that failed because the other side is not trusted, or offers no encryption where sslmode demands
 // it. Waiting mends none of these.
-func distrust(err error) (why, fix string, ok bool) {
+func Distrust(err error) (why, fix string, ok bool) {
 	var name x509.HostnameError
 	var authority x509.UnknownAuthorityError
 	var invalid x509.CertificateInvalidError
@@ -27,7 +27,7 @@ func distrust(err error) (why, fix string, ok bool) {
 	case strings.Contains(err.Error(), "server refused TLS connection"): // pgconn has no type for it
 		return "the server refused TLS", "Switch TLS on at the server; sslmode: disable is for networks that can be trusted.", true
 	case errors.As(err, &alert), errors.As(err, &record):
-		return "agreeing on encryption: " + bare(err), "The server must offer TLS 1.2 or newer, and may want a client certificate.", true
+		return "agreeing on encryption: " + Bare(err), "The server must offer TLS 1.2 or newer, and may want a client certificate.", true
 	}
 	return "", "", false
 }

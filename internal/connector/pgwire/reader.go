@@ -1,4 +1,4 @@
-package postgres
+package pgwire
 
 import (
 	"encoding/binary"
@@ -7,10 +7,10 @@ import (
 	"io"
 )
 
-// wire reads server messages from a connection taken over from pgconn. It hands out slices of one large buffer: no copy and few
-// system calls, which is what makes the reader faster than a row-by-row driver.
+// Reader reads server messages from a connection taken over from pgconn. It hands out slices of one large buffer: no copy and few
+// system calls, which is what makes it faster than a row-by-row driver.
 // https://www.postgresql.org/docs/current/protocol-message-formats.html
-type wire struct {
+type Reader struct {
 	conn io.Reader
 	buf  []byte
 	r, w int // unread bytes are buf[r:w]
@@ -21,10 +21,14 @@ const (
 	wireMessage = 1<<30 + 1<<20 // a field is at most 1 GiB, and so is a row
 )
 
-var errMessage = errors.New("the server's message is malformed")
+// ErrMessage says that what came is not the protocol.
+var ErrMessage = errors.New("the server's message is malformed")
 
-// next gives the next message's type and body. The body is valid until the following call.
-func (w *wire) next() (byte, []byte, error) {
+// NewReader reads what the server sends from now on.
+func NewReader(conn io.Reader) *Reader { return &Reader{conn: conn, buf: make([]byte, wireBuffer)} }
+
+// Next gives the next message's type and body. The body is valid until the following call.
+func (w *Reader) Next() (byte, []byte, error) {
 	if w.w-w.r < 5 {
 		if err := w.fill(5); err != nil {
 			return 0, nil, err
@@ -32,7 +36,7 @@ func (w *wire) next() (byte, []byte, error) {
 	}
 	n := int(binary.BigEndian.Uint32(w.buf[w.r+1:]))
 	if n < 4 || n > wireMessage {
-		return 0, nil, fmt.Errorf("%w: length %d", errMessage, n)
+		return 0, nil, fmt.Errorf("%w: length %d", ErrMessage, n)
 	}
 	if w.w-w.r < n+1 {
 		if err := w.fill(n + 1); err != nil {
@@ -45,7 +49,7 @@ func (w *wire) next() (byte, []byte, error) {
 }
 
 // fill makes at least n unread bytes available.
-func (w *wire) fill(n int) error {
+func (w *Reader) fill(n int) error {
 	switch {
 	case n > len(w.buf):
 		big := make([]byte, max(wireBuffer, n+n/4))
