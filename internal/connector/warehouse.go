@@ -70,10 +70,14 @@ type LedgerSQL struct {
 	Exact map[row.Kind]string
 	// Fold turns a text into what all its forms that a tool may take for the same share: case folded, blanks trimmed.
 	Fold string
+	// Refused are kinds of columns that cannot be compared, with what to write for such a column %[1]s in the model.
+	Refused map[row.Kind]string
 	// Materialized stands after a common table expression's AS and makes it be computed once; "" where several uses of one
 	// may compute it anew: the model is then put into a table of its own first.
 	Materialized string
 	Transactions bool // several statements can be one transaction
 	Merge        bool // has MERGE with conditions and a delete, and uses it instead of DELETE and INSERT
+	DeleteUsing  bool // a DELETE takes no alias and joins by USING
 	ParamBytes   int  // longest text parameter; 0 = 4 MiB
+	ParamCount   int  // how many parameters of Rows one statement may have, where one holds few rows; 0 = 1
 }

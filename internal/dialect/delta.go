@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/upwelldata/upwell/internal/connector"
+	"github.com/upwelldata/upwell/internal/fault"
 	"github.com/upwelldata/upwell/internal/row"
 )
 
@@ -31,6 +32,9 @@ type Compared struct {
 // and colTotal. It holds every row that is new, differs, has a null key or shares its key; every entry whose row is gone; the
 // rows asked for; where a match is not the key, everything that shares a match with one of these; and one row with the total.
 func (l Ledger) Delta(c Compared) (connector.Query, error) {
+	if err := l.comparable(c.Shape); err != nil {
+		return connector.Query{}, err
+	}
 	p := &params{d: l.Dialect}
 	s := &strings.Builder{}
 	s.WriteString("WITH upwell_cur AS " + l.Dialect.Ledger.Materialized + "(" + l.current(c, l.model(c)) + "),\n")
@@ -165,6 +169,17 @@ func (l Ledger) picked(c Compared) string {
 	return strings.Join(append(or, "c.upwell_one = 1 AND ("+strings.Join(differ, " OR ")+")"), " OR ")
 }
 
+// comparable refuses columns of kinds that the warehouse cannot compare.
+func (l Ledger) comparable(s Shape) error {
+	for _, f := range s.Fields {
+		if as, ok := l.Dialect.Ledger.Refused[kind(f)]; ok {
+			return fault.New(fault.SourceValue, "the column %q has kind %s, which a ledger in %s cannot compare", f.Name, kind(f), l.Name).
+				WithFix("Write it as text in the model: "+as+". Or use diff: local.", l.Ident(f.Name))
+		}
+	}
+	return nil
+}
+
 func (l Ledger) differ(a, b string) string {
 	if d := l.Dialect.Ledger.Differ; d != "" {
 		return fmt.Sprintf(d, a, b)
@@ -177,10 +192,6 @@ func (l Ledger) asked(c Compared, p *params) (string, error) {
 	if len(c.Asked) == 0 {
 		return "", nil
 	}
-	rows, err := jsonRows(c.Asked)
-	if err != nil {
-		return "", err
-	}
 	cells := make([]string, len(c.Key))
 	for i, k := range c.Key {
 		f := c.field(k)
@@ -190,9 +201,11 @@ func (l Ledger) asked(c Compared, p *params) (string, error) {
 		}
 		cells[i] = "CAST(" + fmt.Sprintf(l.Dialect.Ledger.Cell, i) + " AS " + t + ") AS " + l.Ident(k)
 	}
-	relation := fmt.Sprintf(l.Dialect.Ledger.Rows, p.text(rows))
-	return fmt.Sprintf("upwell_asked AS (SELECT %s, 1 AS upwell_one FROM (SELECT %s FROM %s) AS k),\n",
-		l.keysOf("k.", "upwell_x", c), strings.Join(cells, ", "), relation), nil
+	selected, err := l.selectRows(p, cells, c.Asked)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("upwell_asked AS (SELECT %s, 1 AS upwell_one FROM (%s) AS k),\n", l.keysOf("k.", "upwell_x", c), selected), nil
 }
 
 // joinAsked joins the keys asked for to rows and to entries.

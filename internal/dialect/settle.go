@@ -123,12 +123,26 @@ func (l Ledger) Told(run string, rows [][]row.Value) (connector.Statement, error
 }
 
 func (l Ledger) insert(table, columns string, cells []string, rows [][]row.Value) (connector.Statement, error) {
-	text, err := jsonRows(rows)
+	p := params{d: l.Dialect}
+	selected, err := l.selectRows(&p, cells, rows)
 	if err != nil {
 		return connector.Statement{}, err
 	}
-	p := params{d: l.Dialect}
-	return p.done("INSERT INTO %s (%s) SELECT %s FROM %s", table, columns, strings.Join(cells, ", "), fmt.Sprintf(l.Dialect.Ledger.Rows, p.text(text))), nil
+	return p.done("INSERT INTO %s (%s) %s", table, columns, selected), nil
+}
+
+// selectRows selects cells of rows that travel as parameters: as one, or as several where one is short.
+func (l Ledger) selectRows(p *params, cells []string, rows [][]row.Value) (string, error) {
+	var out []string
+	for first := true; first || len(rows) > 0; first = false {
+		text, n, err := l.jsonRows(rows)
+		if err != nil {
+			return "", err
+		}
+		out = append(out, "SELECT "+strings.Join(cells, ", ")+" FROM "+fmt.Sprintf(l.Dialect.Ledger.Rows, p.text(text)))
+		rows = rows[n:]
+	}
+	return strings.Join(out, "\nUNION ALL "), nil
 }
 
 // Settling is the end of a run.
@@ -204,17 +218,33 @@ func (l Ledger) apply(s Settling, ledger, acked, delta string) []connector.State
 		add(c, "a."+c)
 	}
 	// Records without a key of the model have nulls in its columns, which equal nothing: they are told by their canonical key.
-	keyless := sql("DELETE FROM %s AS t WHERE t.%s IS NULL AND EXISTS (SELECT 1 FROM %s AS a WHERE a.%[2]s IS NULL AND a.%[4]s = t.%[4]s)",
-		ledger, l.Ident(s.Key[0]), acked, colKey)
+	keyless := l.drop(ledger, acked, func(t, a string) string {
+		return fmt.Sprintf("%[1]s%[3]s IS NULL AND %[2]s%[3]s IS NULL AND %[2]s%[4]s = %[1]s%[4]s", t, a, l.Ident(s.Key[0]), colKey)
+	})
 	if l.Dialect.Ledger.Merge {
 		return []connector.Statement{keyless, l.merge(ledger, acked+" AS a"+join, names, values, strings.Join(same, " AND "))}
 	}
 	return []connector.Statement{
 		keyless,
-		sql("DELETE FROM %s AS t WHERE EXISTS (SELECT 1 FROM %s AS a WHERE %s)", ledger, acked, strings.Join(same, " AND ")),
+		l.drop(ledger, acked, func(t, a string) string {
+			for i, k := range s.Key {
+				same[i] = l.exact(a, s.field(k)) + " = " + l.exact(t, s.field(k))
+			}
+			return strings.Join(same, " AND ")
+		}),
 		sql("INSERT INTO %s (%s) SELECT %s FROM %s AS a%s WHERE a.%s IS NOT NULL",
 			ledger, strings.Join(names, ", "), strings.Join(values, ", "), acked, join, colEntry),
 	}
+}
+
+// drop deletes the rows of a table that have a counterpart in another; where gives the condition from what stands before the columns
+// of the two.
+func (l Ledger) drop(table, other string, where func(t, a string) string) connector.Statement {
+	if !l.Dialect.Ledger.DeleteUsing {
+		return sql("DELETE FROM %s AS t WHERE EXISTS (SELECT 1 FROM %s AS a WHERE %s)", table, other, where("t.", "a."))
+	}
+	own := func(t string) string { return t[strings.LastIndex(t, ".")+1:] + "." } // these names of tables hold no dots
+	return sql("DELETE FROM %s USING %s WHERE %s", table, other, where(own(table), own(other)))
 }
 
 // merge is apply in one statement.
@@ -237,10 +267,13 @@ func Past(key []byte, n int64, text string) []row.Value {
 	return []row.Value{hexKey(key), row.IntValue(n), row.TextValue(text)}
 }
 
-// jsonRows writes rows as a list of lists of texts and nulls.
-func jsonRows(rows [][]row.Value) (string, error) {
+// jsonRows writes rows as a list of lists of texts and nulls, and says how many: where a statement may have several parameters, as
+// many as one holds, and one at least.
+func (l Ledger) jsonRows(rows [][]row.Value) (string, int, error) {
 	b := []byte{'['}
+	n := 0
 	for i, r := range rows {
+		before := len(b)
 		if i > 0 {
 			b = append(b, ',')
 		}
@@ -256,10 +289,15 @@ func jsonRows(rows [][]row.Value) (string, error) {
 			b = row.AppendJSONString(b, v.String())
 		}
 		b = append(b, ']')
+		if l.Dialect.Ledger.ParamCount > 1 && i > 0 && len(b) >= l.Dialect.Ledger.ParamBytes {
+			b = b[:before]
+			break
+		}
+		n++
 	}
 	b = append(b, ']')
 	if !json.Valid(b) {
-		return "", fault.New(fault.Internal, "the acknowledgements cannot be written as JSON (%s bytes)", strconv.Itoa(len(b)))
+		return "", 0, fault.New(fault.Internal, "the acknowledgements cannot be written as JSON (%s bytes)", strconv.Itoa(len(b)))
 	}
-	return string(b), nil
+	return string(b), n, nil
 }

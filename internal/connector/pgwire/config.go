@@ -24,17 +24,24 @@ type Config struct {
 	secrets []string
 }
 
+// Defaults hold where neither settings nor dsn say otherwise; "" = PostgreSQL's own.
+type Defaults struct{ Port, SSLMode string }
+
 // Parse makes a Config of the settings dsn, or host, port, user, password, database and sslmode, and of sslrootcert, which is
 // relative to the project, and application_name. name is the connector's, for messages.
-func Parse(name string, cfg connector.Config, projectDir string) (*Config, error) {
+func Parse(name string, cfg connector.Config, projectDir string, d Defaults) (*Config, error) {
 	if cfg.Has("dsn") == cfg.Has("host") {
 		return nil, fault.New(fault.ProjectMissing, "%s: exactly one of `dsn` and `host` must be set", name)
 	}
 	c := &Config{secrets: append(cfg.Secrets(), cfg.String("password"))}
 	dsn := cfg.String("dsn")
+	if rest, ok := strings.CutPrefix(dsn, name+"://"); ok {
+		dsn = "postgres://" + rest
+	}
 	if !cfg.Has("dsn") {
 		dsn = keywords(cfg)
 	}
+	dsn = d.complete(dsn)
 	if cert := cfg.String("sslrootcert"); cert != "" {
 		if !filepath.IsAbs(cert) {
 			cert = filepath.Join(projectDir, cert)
@@ -108,6 +115,49 @@ func withParam(dsn, key, value string) string {
 		return dsn + sep + key + "=" + url.QueryEscape(value)
 	}
 	return dsn + " " + key + "='" + keywordEscaper.Replace(value) + "'"
+}
+
+// complete adds to a connection string what it does not say.
+func (d Defaults) complete(dsn string) string {
+	port, mode := d.Port, d.SSLMode
+	if u, err := url.Parse(dsn); err == nil && u.Host != "" {
+		if u.Port() != "" || u.Query().Has("port") {
+			port = ""
+		}
+		if u.Query().Has("sslmode") {
+			mode = ""
+		}
+	} else {
+		if hasKeyword(dsn, "port") {
+			port = ""
+		}
+		if hasKeyword(dsn, "sslmode") {
+			mode = ""
+		}
+	}
+	if port != "" {
+		dsn = withParam(dsn, "port", port)
+	}
+	if mode != "" {
+		dsn = withParam(dsn, "sslmode", mode)
+	}
+	return dsn
+}
+
+// hasKeyword reports whether a key=value connection string has a key. A value that looks like one counts too, so that nothing is
+// added where it might stand against what was written.
+func hasKeyword(dsn, key string) bool {
+	for rest := dsn; ; {
+		i := strings.Index(rest, key)
+		if i < 0 {
+			return false
+		}
+		after := strings.TrimLeft(rest[i+len(key):], " ")
+		if strings.HasPrefix(after, "=") && (i == 0 || rest[i-1] == ' ' || rest[i-1] == '\t') {
+			return true
+		}
+		rest = rest[i+len(key):]
+	}
 }
 
 // passwordOf finds the password in a URL that does not parse as a configuration.

@@ -9,6 +9,7 @@ import (
 	"github.com/upwelldata/upwell/internal/connectors/file"
 	"github.com/upwelldata/upwell/internal/connectors/mysql"
 	"github.com/upwelldata/upwell/internal/connectors/postgres"
+	"github.com/upwelldata/upwell/internal/connectors/redshift"
 	"github.com/upwelldata/upwell/internal/connectors/salesforce"
 	"github.com/upwelldata/upwell/internal/connectors/snowflake"
 	"github.com/upwelldata/upwell/internal/connectors/sqlite"
@@ -23,6 +24,7 @@ func Sources() []connector.SourceConnector {
 		duckdb.Source(),
 		mysql.Source(),
 		postgres.Source(),
+		redshift.Source(),
 		snowflake.Source(),
 		sqlite.Source(),
 	}

@@ -21,7 +21,7 @@ type dialer struct {
 }
 
 func newDialer(cfg connector.Config, projectDir string) (*dialer, error) {
-	c, err := pgwire.Parse(typeName, cfg, projectDir)
+	c, err := pgwire.Parse(typeName, cfg, projectDir, pgwire.Defaults{})
 	if err != nil {
 		return nil, err
 	}

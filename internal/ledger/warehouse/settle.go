@@ -213,7 +213,7 @@ const paramBytes = 4 << 20
 
 func (u *upload) limit() int {
 	if n := u.s.c.sql.Dialect.Ledger.ParamBytes; n > 0 {
-		return n
+		return n * max(u.s.c.sql.Dialect.Ledger.ParamCount, 1)
 	}
 	return paramBytes
 }
