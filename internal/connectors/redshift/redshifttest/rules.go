@@ -8,10 +8,10 @@ import (
 // refusal is an error the server answers with.
 type refusal struct{ state, words, detail string }
 
-// sql gives a statement that fails with the refusal, so that a transaction fails as it would.
+// sql gives a statement that yields nothing and fails with the refusal, so that a transaction fails as it would.
 func (r *refusal) sql() string {
 	quote := func(s string) string { return "'" + strings.NewReplacer("'", "''", `\`, `\\`).Replace(s) + "'" }
-	return "SELECT public.redshift_refuse(" + quote(r.state) + ", " + quote(r.words) + ", " + quote(r.detail) + ")"
+	return "DO " + quote("BEGIN PERFORM public.redshift_refuse("+quote(r.state)+", "+quote(r.words)+", "+quote(r.detail)+"); END")
 }
 
 func syntax(near string) *refusal {
