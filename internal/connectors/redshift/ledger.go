@@ -121,7 +121,8 @@ func (s *source) ledgerFault(ctx context.Context, err error, doing string) error
 	if !ok {
 		return out
 	}
-	code, fix := out.Code, ""
+	var code fault.Code
+	var fix string
 	switch {
 	case pe.Code == "42501" || pe.Code == "3F000":
 		code, fix = fault.StateUnusable, fmt.Sprintf("`upwell grants` prints what the user %s needs for diff: warehouse.", s.login())

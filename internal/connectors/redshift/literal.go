@@ -92,8 +92,8 @@ func splice(sql string, values []row.Value) (string, error) {
 	var b strings.Builder
 	for rest := sql; rest != ""; {
 		n, param := token(rest)
-		if param > 0 && param <= len(values) {
-			text, err := literal(values[param-1])
+		if i := param - 1; i >= 0 && i < len(values) {
+			text, err := literal(values[i])
 			if err != nil {
 				return "", err
 			}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/upwelldata/upwell/internal/connector"
 	"github.com/upwelldata/upwell/internal/connectors/redshift/redshifttest"
@@ -85,31 +86,51 @@ func Test_a_result_too_large_for_cursors_says_how_to_read_it(t *testing.T) {
 	}
 }
 
+// asleep counts the queries that wait in pg_sleep.
+func (c *cluster) asleep() (n int) {
+	c.Helper()
+	if err := c.conn.QueryRow(context.Background(), "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'").Scan(&n); err != nil {
+		c.Fatal(err)
+	}
+	return n
+}
+
 func Test_a_reader_that_leaves_stops_the_query_in_the_cluster(t *testing.T) {
 	c := newCluster(t, redshifttest.Options{})
-	for way, settings := range ways {
-		s := c.open(settings...)
-		for _, err := range s.Read(t.Context(), connector.Query{SQL: "SELECT g AS n FROM generate_series(1, 50000000) g"}) {
+	// After enough rows for a batch it works on without a word, so that a closed connection would not be noticed.
+	const sql = "SELECT g AS n, CASE WHEN g = 25000 THEN pg_sleep(60) IS NULL ELSE false END AS z FROM generate_series(1, 30000) g"
+	for _, way := range []string{"one stream", "bound"} {
+		for _, err := range c.open(ways[way]...).Read(t.Context(), connector.Query{SQL: sql}) {
 			if err != nil {
 				t.Fatalf("%s: %v", way, err)
 			}
+			waitFor(t, way+": the query works", func() bool { return c.asleep() == 1 })
 			break
 		}
-		waitFor(t, way+": no query runs on", func() bool {
-			var n int
-			if err := c.conn.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND state = 'active'").Scan(&n); err != nil {
-				t.Fatal(err)
-			}
-			return n == 0
-		})
+		waitFor(t, way+": the query runs on", func() bool { return c.asleep() == 0 })
 	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	done := make(chan error)
+	go func() {
+		_, err := read(ctx, c.open(), connector.Query{SQL: "SELECT pg_sleep(60) IS NULL AS z"})
+		done <- err
+	}()
+	waitFor(t, "the query runs", func() bool { return c.asleep() == 1 })
+	stop()
+	if err := <-done; fault.As(err).GetClass() != fault.ClassCancelled {
+		t.Errorf("cancelled: %v", err)
+	}
+	waitFor(t, "cursor: the query runs on", func() bool { return c.asleep() == 0 })
 }
 
-// waitFor asks again until it is so; the test's own deadline ends it.
+// waitFor asks again until it is so, for a while.
 func waitFor(t *testing.T, what string, so func() bool) {
 	t.Helper()
+	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
+	defer stop()
 	for !so() {
-		if t.Context().Err() != nil {
+		if ctx.Err() != nil {
 			t.Fatal(what)
 		}
 	}

@@ -122,12 +122,15 @@ func (a *AWS) serve(w http.ResponseWriter, r *http.Request) {
 		service, right = "redshift-serverless", "redshift-serverless:GetCredentials"
 	}
 	refuse := func(status int, code, words string) {
+		if !serverless {
+			w.Header().Set("Content-Type", "text/xml")
+		}
 		w.WriteHeader(status)
 		if serverless {
 			_ = json.NewEncoder(w).Encode(map[string]string{"__type": code + "Exception", "message": words}) //nolint:errcheck // the client is gone
 			return
 		}
-		fmt.Fprintf(w, "<ErrorResponse><Error><Type>Sender</Type><Code>%s</Code><Message>%s</Message></Error><RequestId>1</RequestId></ErrorResponse>", code, words)
+		fmt.Fprintf(w, "<ErrorResponse><Error><Type>Sender</Type><Code>%s</Code><Message>%s</Message></Error><RequestId>1</RequestId></ErrorResponse>", code, words) //nolint:gosec // G705: AWS's form of an error, which no browser shows
 	}
 	switch {
 	case throttled:
@@ -187,6 +190,8 @@ func (a *AWS) provisioned(w http.ResponseWriter, r *http.Request, body []byte, r
 	if err := xml.EscapeText(&escaped, []byte(password)); err != nil {
 		return
 	}
+	w.Header().Set("Content-Type", "text/xml")
+	//nolint:gosec // G705: AWS's form of an answer, which no browser shows
 	fmt.Fprintf(w, `<%[1]sResponse xmlns="http://redshift.amazonaws.com/doc/2012-12-01/"><%[1]sResult><Expiration>%s</Expiration><DbUser>%s</DbUser><DbPassword>%s</DbPassword></%[1]sResult><ResponseMetadata><RequestId>1</RequestId></ResponseMetadata></%[1]sResponse>`,
 		action, expires.UTC().Format(time.RFC3339Nano), user, escaped.String())
 }

@@ -176,7 +176,11 @@ func (one *session) admit(u User, application string) error {
 	}
 	one.back.Send(&pgproto3.AuthenticationOk{})
 	for _, p := range [][2]string{
-		{"server_version", "8.0.2"}, {"server_encoding", "UNICODE"}, {"client_encoding", "UTF8"}, {"DateStyle", "ISO, MDY"}, {"integer_datetimes", "on"},
+		{"server_version", "8.0.2"},
+		{"server_encoding", "UNICODE"},
+		{"client_encoding", "UTF8"},
+		{"DateStyle", "ISO, MDY"},
+		{"integer_datetimes", "on"},
 		{"is_superuser", "off"},
 	} {
 		one.back.Send(&pgproto3.ParameterStatus{Name: p[0], Value: p[1]})
