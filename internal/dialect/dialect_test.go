@@ -1,6 +1,8 @@
 package dialect
 
 import (
+	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,6 +20,14 @@ func words(merge bool, once string) connector.Dialect {
 		Types: map[row.Kind]string{row.Text: "TEXT", row.Int: "BIGINT", row.Decimal: "DECIMAL(%d, %d)"},
 		Rows:  "ROWS(%s) AS r", Cell: "j[%d]", Exact: map[row.Kind]string{row.Text: "BYTES(%s)"}, Fold: "LOWER(%s)", Materialized: once, Transactions: !merge, Merge: merge,
 	}}
+}
+
+// using is a dialect whose DELETE takes no alias, and whose parameters are short.
+func using() connector.Dialect {
+	d := words(false, "")
+	d.Ledger.DeleteUsing, d.Ledger.ParamBytes, d.Ledger.ParamCount = true, 100, 10
+	d.Ledger.Refused = map[row.Kind]string{row.JSON: "TEXT_OF(%[1]s) AS %[1]s"}
+	return d
 }
 
 const evil = `id"; DROP TABLE x; --`
@@ -59,7 +69,7 @@ func all(t *testing.T, l Ledger) []connector.Statement {
 }
 
 func Test_names_are_quoted_and_values_are_bound(t *testing.T) {
-	for _, d := range []connector.Dialect{words(false, "MATERIALIZED "), words(true, "")} {
+	for _, d := range []connector.Dialect{words(false, "MATERIALIZED "), words(true, ""), using()} {
 		for _, s := range all(t, OfSync(d, `up"well`, "p", "sync")) {
 			rest := strings.ReplaceAll(s.SQL, `"`+strings.ReplaceAll(evil, `"`, `""`)+`"`, "")
 			rest = strings.ReplaceAll(rest, `"t""able"`, "")
@@ -72,6 +82,65 @@ func Test_names_are_quoted_and_values_are_bound(t *testing.T) {
 				t.Errorf("%d placeholders, %d parameters in\n%s", n, len(s.Params), s.SQL)
 			}
 		}
+	}
+}
+
+func Test_a_delete_without_alias_names_its_tables(t *testing.T) {
+	l := OfSync(using(), "", "p", "sync")
+	n := 0
+	for _, s := range all(t, l) {
+		if !strings.HasPrefix(s.SQL, "DELETE") || !strings.Contains(s.SQL, "acked") {
+			continue
+		}
+		n++
+		ledger, acked := `"ledger_`+l.ID()+`"`, `"acked_`+l.ID()+`_01m8"`
+		if !strings.HasPrefix(s.SQL, `DELETE FROM "upwell".`+ledger+` USING "upwell".`+acked+` WHERE `) || strings.Contains(s.SQL, " AS ") || !strings.Contains(s.SQL, ledger+".") || !strings.Contains(s.SQL, acked+".") {
+			t.Errorf("%s", s.SQL)
+		}
+	}
+	if n != 2 {
+		t.Errorf("%d statements delete what was accepted", n)
+	}
+}
+
+// No row is lost or torn where one parameter does not hold all.
+func Test_rows_are_spread_over_short_parameters(t *testing.T) {
+	l := OfSync(using(), "", "p", "sync")
+	var rows [][]row.Value
+	for n := range 20 {
+		rows = append(rows, Past([]byte{byte(n)}, int64(n), strings.Repeat("x", 7*n)))
+	}
+	s, err := l.Told("01M8", rows)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, p := range s.Params {
+		var list [][]string
+		if err := json.Unmarshal([]byte(p.Str()), &list); err != nil {
+			t.Fatalf("%s: %v", p, err)
+		}
+		if len(p.Str()) > 100 && len(list) != 1 {
+			t.Errorf("%d rows in %d bytes", len(list), len(p.Str()))
+		}
+		for _, r := range list {
+			got = append(got, r[1])
+		}
+	}
+	if want := strings.Fields("0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19"); !slices.Equal(got, want) {
+		t.Errorf("rows %v", got)
+	}
+	if n := strings.Count(s.SQL, "UNION ALL"); n != len(s.Params)-1 {
+		t.Errorf("%d parameters in\n%s", len(s.Params), s.SQL)
+	}
+}
+
+func Test_a_column_that_cannot_be_compared_is_named_with_what_to_write(t *testing.T) {
+	c := evilModel()
+	c.Fields = append(c.Fields, row.FieldOf("doc", row.JSON))
+	_, err := OfSync(using(), "", "p", "sync").Delta(c)
+	if f := fault.As(err); f == nil || f.Code != fault.SourceValue || !strings.Contains(f.GetFix(), `TEXT_OF("doc") AS "doc"`) {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -67,7 +67,7 @@ func Test_redshift_compares_texts_to_the_last_blank(t *testing.T) {
 		keys = append(keys, []row.Value{row.TextValue(fmt.Sprintf("key number %d of many", i))})
 	}
 	relation := "(SELECT CAST('a' AS VARCHAR(10)) AS id, CAST('x' AS VARCHAR(10)) AS name)"
-	statements := append(l.Setup(), l.Create(relation, shape))
+	statements := append(append(l.MakeSchema(), l.Setup()...), l.Create(relation, shape))
 	table := strings.Split(l.Describe().SQL, " ")[3]
 	statements = append(statements, connector.Statement{SQL: "INSERT INTO " + table + " (id, name, upwell_k, upwell_state, upwell_fresh, upwell_entry) VALUES ('a', 'x', '61', 0, 1, 'entry'), ('b', 'x', '62', 0, 1, 'entry'), ('c', 'x', '63', 0, 1, 'entry')"})
 	if err := wh.Exec(t.Context(), statements); err != nil {
