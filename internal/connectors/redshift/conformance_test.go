@@ -46,13 +46,16 @@ func live(t testing.TB, a conformance.Account) conformance.SourceWorld {
 	return conformance.SourceWorld{Settings: a.Settings, Table: a.Name}
 }
 
-func Test_the_source_keeps_the_contract(t *testing.T) {
-	conformance.Source(t, conformance.SourceHarness{
+func Test_the_source_keeps_the_contract(t *testing.T) { conformance.Source(t, harness()) }
+
+// harness tries the source with settings laid over the usual ones.
+func harness(over ...string) conformance.SourceHarness {
+	return conformance.SourceHarness{
 		Connector: redshift.Source(),
 		New: func(t testing.TB) conformance.SourceWorld {
 			c := newCluster(t, redshifttest.Options{})
 			c.exec(strings.ReplaceAll(rows3, "%[1]s", "rows3"))
-			return conformance.SourceWorld{Settings: c.Settings(user), Address: c.Addr(), Table: "rows3"}
+			return conformance.SourceWorld{Settings: with(c.Settings(user), over...), Address: c.Addr(), Table: "rows3"}
 		},
 		Live: &conformance.Live[conformance.SourceWorld]{Needs: []string{"host", "user", "password", "database"}, New: live},
 		// Such a query runs on the leader node, in a cluster too.
@@ -64,7 +67,7 @@ func Test_the_source_keeps_the_contract(t *testing.T) {
 		Needs:   []string{"host"},
 		Via:     func(host, port string) map[string]string { return map[string]string{"host": host, "port": port} },
 		Types:   matrix,
-	})
+	}
 }
 
 // matrix is the types of https://docs.aws.amazon.com/redshift/latest/dg/c_Supported_data_types.html.
