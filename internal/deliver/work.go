@@ -61,6 +61,9 @@ type work struct {
 	halved   bool
 }
 
+// batchRoom is the most rows a batch has room for from the start; larger ones grow.
+const batchRoom = 256
+
 func (d *Delivery) newWork(k batchKind) *work {
 	t := connector.Target{
 		Object: d.Object, Op: k.op, Match: d.Shape.MatchFields, MatchKinds: d.Shape.MatchKinds,
@@ -78,7 +81,8 @@ func (d *Delivery) newWork(k batchKind) *work {
 			t.Lookups[d.Shape.Fields[i]] = l.Object
 		}
 	}
-	return &work{kind: k, target: t, batch: row.NewBatch(t.Match, t.Fields, 0)}
+	room := min(d.batchRows(k.op), batchRoom)
+	return &work{kind: k, target: t, batch: row.NewBatch(t.Match, t.Fields, room), rows: make([]pending, 0, room)}
 }
 
 // add copies an item into the batch.

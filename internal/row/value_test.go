@@ -282,3 +282,12 @@ func Test_a_batch_keeps_rows_apart(t *testing.T) {
 	b.Add(Meta{Ordinal: 9}, []Value{IntValue(9)}, []Value{IntValue(90), {}})
 	check("picked rows are copies", picked, 3, 0)
 }
+
+func Test_the_length_of_a_json_text_is_known_without_writing_it(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := string(rapid.SliceOf(rapid.Byte()).Draw(t, "bytes")) + rapid.String().Draw(t, "text")
+		if is := len(AppendJSONString(nil, s)); JSONLen(s) != is {
+			t.Fatalf("%q has %d bytes, JSONLen says %d", s, is, JSONLen(s))
+		}
+	})
+}

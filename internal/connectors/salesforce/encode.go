@@ -279,7 +279,7 @@ func (d *Destination) RowBytes(to connector.Target, rows *row.Batch, i int) int 
 			n += len(`,"":`) + len(names[at])
 			switch v.Kind() { //nolint:exhaustive // the rest is no longer than its JSON
 			case row.Text:
-				n += jsonLen(v.Str())
+				n += row.JSONLen(v.Str())
 				continue
 			case row.Bool, row.Int, row.Uint, row.Float, row.Decimal:
 				n += 2 // quotes, should the field be a text
@@ -294,20 +294,6 @@ func (d *Destination) RowBytes(to connector.Target, rows *row.Batch, i int) int 
 	add(rows.MatchFields(), rows.Match(i))
 	if to.Op != connector.OpDelete {
 		add(rows.Fields(), rows.Values(i))
-	}
-	return n
-}
-
-// jsonLen is the length of a text as a JSON string.
-func jsonLen(s string) int {
-	n := len(s) + 2
-	for i := range len(s) {
-		switch c := s[i]; {
-		case c == '"' || c == '\\' || c == '\n' || c == '\r' || c == '\t':
-			n++
-		case c < ' ':
-			n += 5
-		}
 	}
 	return n
 }

@@ -107,7 +107,36 @@ func notNumber(names []string, values []row.Value) string {
 	return ""
 }
 
-// RowBytes is the size of row i in the standard body.
+// RowBytes is the size of row i in the standard body. It is asked for every row of a plan, so nothing is written.
 func (d *Destination) RowBytes(to connector.Target, rows *row.Batch, i int) int {
-	return len(newEncoder(rows).appendRow(nil, to.Op, rows, i)) + 1
+	n := len(`{"key":},`) + objectBytes(rows.MatchFields(), rows.Match(i))
+	if to.Op != connector.OpDelete {
+		n += len(`,"fields":`) + objectBytes(rows.Fields(), rows.Values(i))
+	}
+	m := rows.Meta(i)
+	if m.RemoteID != "" {
+		n += len(`,"id":`) + row.JSONLen(m.RemoteID)
+	}
+	return n + len(`,"idempotency_key":""`) + idempotencyKeyBytes
+}
+
+// idempotencyKeyBytes: keys are given when the batch is complete, after it was sized. They are 128 bits in hexadecimal.
+const idempotencyKeyBytes = 32
+
+func objectBytes(names []string, values []row.Value) int {
+	n, fields := len("{}"), 0
+	var buf [256]byte
+	for i, v := range values {
+		switch {
+		case v.IsAbsent():
+			continue
+		case v.Kind() == row.Text:
+			n += row.JSONLen(v.Str())
+		default:
+			n += len(v.AppendJSON(buf[:0]))
+		}
+		n += row.JSONLen(names[i]) + len(":")
+		fields++
+	}
+	return n + max(0, fields-1)
 }
