@@ -104,35 +104,20 @@ type Allow map[string]bool
 
 // Summarise walks the delta once: counts, samples, hash, guards. each may be nil; it sees every item.
 func (p *Planner) Summarise(ctx context.Context, delta ledger.Delta, allow Allow, each func(*Item) error) (*Summary, error) {
-	counts := delta.Counts()
-	s := &Summary{
-		InvalidBy: map[fault.Code]int64{}, ByOp: map[connector.Op]int64{}, Bytes: map[connector.Op]int64{},
-		Remapped: p.remapped, Records: p.d.Meta.Rows, NullKeys: counts.NullKeys,
-	}
-	s.Counts.Read, s.Counts.Unchanged = counts.Read, counts.Unchanged
-	for code, n := range counts.Invalid {
-		s.InvalidBy[code] += n
-		s.Counts.Invalid += n
-	}
-	if err := p.gather(s, p.Walk(ctx, delta), each); err != nil {
+	g := p.gathering(each)
+	if err := g.all(p.Walk(ctx, delta)); err != nil {
 		return nil, err
 	}
-	s.Guards = p.guards(s, allow)
-	s.Facts.Held = len(s.Held()) > 0
-	s.Warnings = p.warnings(s)
-	if !s.Counts.Balanced() { // Invariant 6: every row read is accounted for
-		return nil, fault.New(fault.AccountingBroken, "planning: read %d != invalid %d + unchanged %d + waiting %d + add %d + change %d",
-			s.Counts.Read, s.Counts.Invalid, s.Counts.Unchanged, s.Counts.Waiting, s.Counts.Add, s.Counts.Change)
-	}
-	return s, nil
+	return g.summary(delta.Counts(), allow)
 }
 
 // SummariseItems is Summarise for operations that do not come from a read (undo): each of them stands for a row read.
 func (p *Planner) SummariseItems(items iter.Seq2[*Item, error], allow Allow) (*Summary, error) {
-	s := &Summary{InvalidBy: map[fault.Code]int64{}, ByOp: map[connector.Op]int64{}, Bytes: map[connector.Op]int64{}, Records: p.d.Meta.Rows}
-	if err := p.gather(s, items, nil); err != nil {
+	g := p.gathering(nil)
+	if err := g.all(items); err != nil {
 		return nil, err
 	}
+	s := g.total()
 	s.Counts.Read = s.Counts.Add + s.Counts.Change
 	s.NullKeys = p.d.Meta.NullKeys
 	for _, g := range p.guards(s, allow) {
@@ -144,28 +129,70 @@ func (p *Planner) SummariseItems(items iter.Seq2[*Item, error], allow Allow) (*S
 	return s, nil
 }
 
-// gather counts, samples and hashes items.
-func (p *Planner) gather(s *Summary, items iter.Seq2[*Item, error], each func(*Item) error) error {
-	hash := newHasher(p.d.Hash, p.d.Meta.Version)
-	var taken taken
+// gathering counts, samples and hashes items.
+type gathering struct {
+	p     *Planner
+	s     *Summary
+	hash  *hasher
+	taken taken
+	each  func(*Item) error
+}
+
+func (p *Planner) gathering(each func(*Item) error) *gathering {
+	return &gathering{p: p, each: each, hash: newHasher(p.d.Hash, p.d.Meta.Version), s: &Summary{
+		InvalidBy: map[fault.Code]int64{}, ByOp: map[connector.Op]int64{}, Bytes: map[connector.Op]int64{},
+		Remapped: p.remapped, Records: p.d.Meta.Rows,
+	}}
+}
+
+func (g *gathering) all(items iter.Seq2[*Item, error]) error {
 	for it, err := range items {
 		if err != nil {
 			return err
 		}
-		s.count(it)
-		if it.Action.Sent() {
-			hash.add(it)
-		}
-		s.sample(p, it, &taken)
-		if each != nil {
-			if err := each(it); err != nil {
-				return err
-			}
+		g.s.sample(g.p, it, &g.taken)
+		if err := g.add(it); err != nil {
+			return err
 		}
 	}
-	s.Hash = hash.sum()
-	s.total()
 	return nil
+}
+
+// add takes an item, but for the samples.
+func (g *gathering) add(it *Item) error {
+	g.s.count(it)
+	if it.Action.Sent() {
+		g.hash.add(it)
+	}
+	if g.each == nil {
+		return nil
+	}
+	return g.each(it)
+}
+
+func (g *gathering) total() *Summary {
+	g.s.Hash = g.hash.sum()
+	g.s.total()
+	return g.s
+}
+
+// summary judges what was gathered of a read.
+func (g *gathering) summary(read ledger.ReadCounts, allow Allow) (*Summary, error) {
+	s := g.total()
+	s.Counts.Read, s.NullKeys = read.Read, read.NullKeys
+	s.Counts.Unchanged += read.Unchanged
+	for code, n := range read.Invalid {
+		s.InvalidBy[code] += n
+		s.Counts.Invalid += n
+	}
+	s.Guards = g.p.guards(s, allow)
+	s.Facts.Held = len(s.Held()) > 0
+	s.Warnings = g.p.warnings(s)
+	if !s.Counts.Balanced() { // Invariant 6: every row read is accounted for
+		return nil, fault.New(fault.AccountingBroken, "planning: read %d != invalid %d + unchanged %d + waiting %d + add %d + change %d",
+			s.Counts.Read, s.Counts.Invalid, s.Counts.Unchanged, s.Counts.Waiting, s.Counts.Add, s.Counts.Change)
+	}
+	return s, nil
 }
 
 // partCount is what is counted of a part. A plan has few, and looking one up in a map for every row costs more than the row.

@@ -11,23 +11,43 @@ import (
 // keptPlan is what a plan kept in memory may take: about 100,000 changes.
 const keptPlan = 24 << 20
 
-// judge plans, records invalid rows, closes refusals that no longer stand, and compares with a saved plan.
-func (x *execution) judge(ctx context.Context, delta ledger.Delta, intents *deliver.Intents) error {
+// judging is what a run needs to judge its plan, and what was made of that before the read was complete.
+type judging struct {
+	allow   plan.Allow
+	ahead   *plan.Ahead      // of a first load, else nil
+	intents *deliver.Intents // of a load that is staged, else nil
+}
+
+// openPlan begins the plan. A first load is planned while it is read.
+func (x *execution) openPlan(ctx context.Context, stage *prestaged) (*judging, error) {
 	d := x.definition(x.o.Full)
-	allow, err := x.lifts(ctx, &d)
-	if err != nil {
-		return err
+	j := &judging{}
+	var err error
+	if j.allow, err = x.lifts(ctx, &d); err != nil {
+		return nil, err
 	}
-	x.planner, x.kept = plan.New(d), plan.NewKept(keptPlan)
+	x.planner = plan.New(d)
+	if j.intents, err = x.intents(stage); err != nil {
+		return nil, err
+	}
+	if x.firstLoad() && x.o.Saved == nil {
+		j.ahead = x.planner.Ahead(j.intents.Add)
+	}
+	return j, nil
+}
+
+// discard throws away what did not become an intent.
+func (j *judging) discard() error { return j.intents.Discard() }
+
+// judge plans, records invalid rows, closes refusals that no longer stand, and compares with a saved plan.
+func (x *execution) judge(ctx context.Context, delta ledger.Delta, stage *prestaged, j *judging) error {
 	present := map[string]bool{}
 	check := newPlanCheck(x.o.Saved)
-	s, err := x.planner.Summarise(ctx, delta, allow, func(it *plan.Item) error {
+	s, err := x.summarise(ctx, delta, stage, j, func(it *plan.Item) {
 		if it.Refused && it.Action != plan.Unchanged && (it.New != nil || it.Old != nil && it.Action != plan.Leave) {
 			present[string(it.Key)] = true
 		}
 		check.see(it)
-		x.kept.Add(it)
-		return intents.Add(it)
 	})
 	if err != nil {
 		return err
@@ -48,6 +68,26 @@ func (x *execution) judge(ctx context.Context, delta ledger.Delta, intents *deli
 		return err
 	}
 	return x.recordRefusals(ctx, present)
+}
+
+// summarise gives the plan: what was planned ahead if that is all of it, or what a walk over the delta finds.
+func (x *execution) summarise(ctx context.Context, delta ledger.Delta, stage *prestaged, j *judging, see func(*plan.Item)) (*plan.Summary, error) {
+	if read := delta.Counts(); j.ahead.Knows(read, keptPlan) {
+		return j.ahead.Summary(read, j.allow)
+	}
+	err := j.discard() // what was gathered ahead, if anything
+	if err == nil {
+		j.intents, err = x.intents(stage)
+	}
+	if err != nil {
+		return nil, err
+	}
+	x.kept = plan.NewKept(keptPlan)
+	return x.planner.Summarise(ctx, delta, j.allow, func(it *plan.Item) error {
+		see(it)
+		x.kept.Add(it)
+		return j.intents.Add(it)
+	})
 }
 
 func (x *execution) recordRefusals(ctx context.Context, present map[string]bool) error {

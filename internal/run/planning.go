@@ -82,7 +82,7 @@ func (e *Engine) Plan(ctx context.Context, s *project.Sync, full, withItems bool
 		defer func() { err = errors.Join(err, next.Close()) }()
 	}
 	p.estimates = true
-	delta, cmp, err := p.read(ctx, full, nil, tally)
+	delta, cmp, err := p.read(ctx, full, nil, nil, tally)
 	if err != nil {
 		return nil, err
 	}

@@ -56,7 +56,7 @@ func (s *prestaged) gather(r *reader, rec arrow.RecordBatch, base uint64, full c
 	for i := range r.candidates() {
 		s.m.Materialise(rec, i, &s.rec)
 		s.rec.Ordinal = base + uint64(i)
-		if err := r.cmp.Put(&s.rec); err != nil {
+		if err := r.candidate(&s.rec); err != nil {
 			return err
 		}
 		if s.rec.Invalid != nil {
@@ -82,12 +82,16 @@ func (s *prestaged) write(ctx context.Context, b *row.Batch) error {
 	return err
 }
 
+// firstLoad: nothing is known of any row, and nothing is open.
+func (p *prepared) firstLoad() bool {
+	return p.meta.Rows == 0 && len(p.dirty) == 0 && len(p.refused) == 0 && !p.sync.Baseline && !p.state.AdoptNext
+}
+
 // openPrestage opens a stage to fill during the read, where that is faster and safe: a first sync into an empty ledger, to a
 // destination that stages, with nothing to look up per row.
 func (p *prepared) openPrestage(ctx context.Context, o deliver.Options) (*prestaged, error) {
 	st, ok := p.dest.Destination.(connector.Stager)
-	empty := p.meta.Rows == 0 && len(p.dirty) == 0 && len(p.refused) == 0 && !p.sync.Baseline && !p.state.AdoptNext
-	if !ok || !p.dest.spec.Stages || !empty || !deliver.Stageable(o) {
+	if !ok || !p.dest.spec.Stages || !p.firstLoad() || !deliver.Stageable(o) {
 		return nil, nil
 	}
 	op := connector.OpUpsert
@@ -132,7 +136,7 @@ func (x *execution) draft(ctx context.Context, s *prestaged, delta ledger.Delta)
 	return deliver.StartDraft(ctx, x.delivery(nil), delta, s.op), nil
 }
 
-// intents begins to gather the intent of a load that was staged; nil when there is none.
+// intents begins to gather the intent of a load that is staged; nil when there is none.
 func (x *execution) intents(s *prestaged) (*deliver.Intents, error) {
 	if s == nil || s.lost {
 		return nil, nil

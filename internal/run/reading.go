@@ -151,20 +151,21 @@ type reader struct {
 	cmp   ledger.Comparison
 	diff  ledger.Difference // where the rows come from, when the warehouse compares; else nil
 	stage *prestaged
+	ahead *plan.Ahead // nil: the plan is made when the read is complete
 	tally *deliver.Tally
 
-	prints    mapping.Prints
-	hash      []uint64
-	print     []uint64
-	index     []int
-	candidate []bool
-	rec       ledger.Record
-	ordinal   uint64
+	prints  mapping.Prints
+	hash    []uint64
+	print   []uint64
+	index   []int
+	marks   []bool // by row of the batch: a candidate
+	rec     ledger.Record
+	ordinal uint64
 }
 
 // read runs the model's query to its proven end and compares it with the ledger. Invariant 3: removals come only from a
 // complete read.
-func (p *prepared) read(ctx context.Context, full bool, stage *prestaged, tally *deliver.Tally) (ledger.Delta, ledger.Comparison, error) {
+func (p *prepared) read(ctx context.Context, full bool, stage *prestaged, ahead *plan.Ahead, tally *deliver.Tally) (ledger.Delta, ledger.Comparison, error) {
 	temp, err := os.MkdirTemp("", "upwell-spool-")
 	if err != nil {
 		return nil, nil, fault.Wrap(fault.StateUnusable, err, "making a folder for the spool")
@@ -193,7 +194,7 @@ func (p *prepared) read(ctx context.Context, full bool, stage *prestaged, tally 
 	if err != nil {
 		return nil, nil, errors.Join(err, os.RemoveAll(temp))
 	}
-	r := &reader{p: p, cmp: &tempComparison{cmp, temp}, stage: stage, tally: tally}
+	r := &reader{p: p, cmp: &tempComparison{cmp, temp}, stage: stage, ahead: ahead, tally: tally}
 	r.diff, _ = cmp.(ledger.Difference)
 	delta, err := r.run(ctx)
 	if err != nil {
@@ -245,12 +246,12 @@ func (r *reader) batch(ctx context.Context, rec arrow.RecordBatch) error {
 			return err
 		}
 	}
-	if cap(r.candidate) < len(r.hash) {
-		r.candidate = make([]bool, len(r.hash))
+	if cap(r.marks) < len(r.hash) {
+		r.marks = make([]bool, len(r.hash))
 	}
-	r.candidate = r.candidate[:len(r.hash)]
-	clear(r.candidate)
-	r.cmp.Probe(r.hash, r.print, r.candidate)
+	r.marks = r.marks[:len(r.hash)]
+	clear(r.marks)
+	r.cmp.Probe(r.hash, r.print, r.marks)
 	base := r.ordinal
 	r.ordinal += uint64(n)
 	if r.stage != nil {
@@ -282,7 +283,7 @@ func (r *reader) dropNullKeys(rec arrow.RecordBatch, n int) error {
 func (r *reader) candidates() iter.Seq[int] {
 	return func(yield func(int) bool) {
 		found := int64(0)
-		for j, c := range r.candidate {
+		for j, c := range r.marks {
 			if !c {
 				continue
 			}
@@ -303,11 +304,19 @@ func (r *reader) put(rec arrow.RecordBatch, base uint64) error {
 	for i := range r.candidates() {
 		r.p.mapping.Materialise(rec, i, &r.rec)
 		r.rec.Ordinal = base + uint64(i)
-		if err := r.cmp.Put(&r.rec); err != nil {
+		if err := r.candidate(&r.rec); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// candidate puts a row aside, and plans it if that can be done now.
+func (r *reader) candidate(rec *ledger.Record) error {
+	if err := r.cmp.Put(rec); err != nil {
+		return err
+	}
+	return r.ahead.See(rec)
 }
 
 // tests asks dbt for its word where the model is dbt's, and runs the model's tests; a failed one of severity error holds the sync

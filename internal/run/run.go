@@ -44,7 +44,7 @@ type execution struct {
 	home    ledger.Home
 	planner *plan.Planner
 	summary *plan.Summary
-	kept    *plan.Kept // the plan, when it is small
+	kept    *plan.Kept // the plan, when it is small; else nil or let go
 }
 
 // Run runs one sync. The record always comes back and says how the run ended; an error means it could not even be recorded.
@@ -105,7 +105,12 @@ func (x *execution) run(ctx context.Context) (err error) {
 	if stage != nil {
 		defer func() { err = errors.Join(err, stage.stage.Abort(context.WithoutCancel(ctx))) }()
 	}
-	delta, cmp, err := x.readVerified(ctx, stage)
+	j, err := x.openPlan(ctx, stage)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, j.discard()) }()
+	delta, cmp, err := x.readVerified(ctx, stage, j.ahead)
 	if err != nil {
 		return err
 	}
@@ -116,12 +121,7 @@ func (x *execution) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, draft.Discard()) }()
-	intents, err := x.intents(stage)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, intents.Discard()) }()
-	if err := x.judge(ctx, delta, intents); err != nil {
+	if err := x.judge(ctx, delta, stage, j); err != nil {
 		return err
 	}
 	failpoint.Hit(failpoint.Planned)
@@ -130,7 +130,7 @@ func (x *execution) run(ctx context.Context) (err error) {
 	}
 	o := x.delivery(delta)
 	if stage != nil && !stage.lost {
-		o.Prestage = &deliver.Prestage{Stage: stage.stage, Op: stage.op, Draft: draft, Intents: intents}
+		o.Prestage = &deliver.Prestage{Stage: stage.stage, Op: stage.op, Draft: draft, Intents: j.intents}
 	}
 	return x.deliver(ctx, o)
 }
@@ -159,7 +159,7 @@ func (x *execution) deliver(ctx context.Context, o deliver.Options) error {
 }
 
 // readVerified reads the model while every byte of the ledger is checked; both must end well before a request leaves.
-func (x *execution) readVerified(ctx context.Context, stage *prestaged) (ledger.Delta, ledger.Comparison, error) {
+func (x *execution) readVerified(ctx context.Context, stage *prestaged, ahead *plan.Ahead) (ledger.Delta, ledger.Comparison, error) {
 	rctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	verified := make(chan error, 1)
@@ -179,7 +179,7 @@ func (x *execution) readVerified(ctx context.Context, stage *prestaged) (ledger.
 		}
 		close(stopped)
 	}()
-	delta, cmp, err := x.read(rctx, x.o.Full, stage, x.o.Tally)
+	delta, cmp, err := x.read(rctx, x.o.Full, stage, ahead, x.o.Tally)
 	verr := <-verified
 	if cause := context.Cause(rctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		err = cause

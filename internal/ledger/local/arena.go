@@ -7,49 +7,81 @@ import (
 	"slices"
 )
 
-// arena collects rows in memory and sorts them by (hash, key); equal keys keep the order they came in.
+// arena collects rows in memory and sorts them by (hash, key); equal keys keep the order they came in. It takes memory piece by
+// piece and keeps it: growing copies nothing.
 type arena struct {
-	buf  []byte
-	refs []arenaRef
+	chunks [][]byte
+	at     int // the chunk being filled
+	used   int // bytes of rows
+	refs   []arenaRef
 }
 
 type arenaRef struct {
-	hash      uint64
-	off       uint32
-	klen, len uint32 // of the key; of key, head and payload
+	hash       uint64
+	chunk, off uint32
+	klen, len  uint32 // of the key; of key, head and payload
 }
 
 const (
-	refSize  = 24
-	arenaMax = 1 << 31
+	refSize    = 24
+	arenaMax   = 1 << 31
+	arenaChunk = 1 << 20
+	firstChunk = 16 << 10 // most arenas hold little
 )
 
 // room reports whether n more bytes fit beside what is there within a budget. An empty arena always has room.
 func (a *arena) room(n, budget int) bool {
-	used := len(a.buf) + len(a.refs)*refSize
-	return used == 0 || (used+n+refSize <= budget && len(a.buf)+n < arenaMax)
+	return len(a.refs) == 0 || (a.size()+n+refSize <= budget && a.used+n < arenaMax)
 }
+
+// size is what the rows take, in bytes.
+func (a *arena) size() int { return a.used + len(a.refs)*refSize }
 
 // put appends a row; fill appends its head and payload.
 func (a *arena) put(hash uint64, key []byte, fill func(b []byte) []byte) {
-	off := len(a.buf)
-	if cap(a.buf)-off < len(key)+1024 { // append alone would copy a large arena many times
-		a.buf = slices.Grow(a.buf, max(off, len(key)+4096))
+	b := a.chunk(len(key))
+	off := len(b)
+	b = append(b, key...)
+	if fill != nil {
+		b = fill(b)
 	}
+	a.chunks[a.at] = b
 	if len(a.refs) == cap(a.refs) {
 		a.refs = slices.Grow(a.refs, max(len(a.refs), 256))
 	}
-	a.buf = append(a.buf, key...)
-	if fill != nil {
-		a.buf = fill(a.buf)
-	}
-	a.refs = append(a.refs, arenaRef{hash: hash, off: uint32(off), klen: uint32(len(key)), len: uint32(len(a.buf) - off)})
+	a.refs = append(a.refs, arenaRef{hash: hash, chunk: uint32(a.at), off: uint32(off), klen: uint32(len(key)), len: uint32(len(b) - off)})
+	a.used += len(b) - off
 }
 
-func (a *arena) reset() { a.buf, a.refs = a.buf[:0], a.refs[:0] }
+// chunk gives the chunk for a row with a key of n bytes. A row that is larger than what is free makes its chunk grow.
+func (a *arena) chunk(n int) []byte {
+	const row = 1 << 10 // most rows are smaller
+	if len(a.chunks) == 0 {
+		a.chunks = append(a.chunks, make([]byte, 0, firstChunk))
+	}
+	b := a.chunks[a.at]
+	if cap(b)-len(b) >= n+row || len(b) == 0 {
+		return b
+	}
+	if cap(b) < arenaChunk {
+		return slices.Grow(b, len(b)+n+row)
+	}
+	if a.at++; a.at == len(a.chunks) {
+		a.chunks = append(a.chunks, make([]byte, 0, arenaChunk))
+	}
+	return a.chunks[a.at]
+}
 
-func (a *arena) key(r arenaRef) []byte  { return a.buf[r.off : r.off+r.klen : r.off+r.klen] }
-func (a *arena) body(r arenaRef) []byte { return a.buf[r.off+r.klen : r.off+r.len : r.off+r.len] }
+func (a *arena) reset() {
+	for i := range a.chunks {
+		a.chunks[i] = a.chunks[i][:0]
+	}
+	a.at, a.used, a.refs = 0, 0, a.refs[:0]
+}
+
+func (a *arena) row(r arenaRef) []byte  { return a.chunks[r.chunk][r.off : r.off+r.len : r.off+r.len] }
+func (a *arena) key(r arenaRef) []byte  { return a.row(r)[:r.klen:r.klen] }
+func (a *arena) body(r arenaRef) []byte { return a.row(r)[r.klen:] }
 
 // sort orders the rows. Hashes are uniform, so one scatter by their leading bits leaves almost nothing to compare.
 func (a *arena) sort(scratch []arenaRef) []arenaRef {
@@ -105,7 +137,7 @@ func (a *arena) compare(x, y arenaRef) int {
 	if n := bytes.Compare(a.key(x), a.key(y)); n != 0 {
 		return n
 	}
-	return cmp.Compare(x.off, y.off)
+	return cmp.Or(cmp.Compare(x.chunk, y.chunk), cmp.Compare(x.off, y.off))
 }
 
 // arenaCursor walks a sorted arena.

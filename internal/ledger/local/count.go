@@ -1,6 +1,7 @@
 package local
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 
@@ -24,7 +25,46 @@ func (d *delta) count(ctx context.Context) error {
 	if c.put == 0 && d.claims == nil {
 		return nil
 	}
+	if c.s.index.rows() == 0 && len(c.dirty) == 0 && d.claims == nil {
+		return d.countNew(ctx)
+	}
 	return d.walk(ctx, (*counter)(d), !c.late && d.claims == nil)
+}
+
+// countNew counts where nothing is known that the rows could be merged with.
+func (d *delta) countNew(ctx context.Context) error {
+	var hash uint64
+	var key []byte
+	var code fault.Code // of the first row with the key
+	rows, n := int64(0), 0
+	tell := func() {
+		switch {
+		case rows > 1:
+			d.counts.Invalid[fault.KeyDuplicate] += rows
+		case code != "":
+			d.counts.Invalid[code]++
+		}
+	}
+	sp := d.c.spool.cursor()
+	for sp.next() {
+		if n++; n%1024 == 0 && ctx.Err() != nil {
+			return fault.Wrap(fault.Cancelled, ctx.Err(), "comparing the model with the ledger")
+		}
+		if h, k := sp.hash(), sp.key(); rows == 0 || h != hash || !bytes.Equal(k, key) {
+			tell()
+			hash, key, code, rows = h, append(key[:0], k...), "", 0
+		}
+		if rows++; sp.head()[0] == spoolValid {
+			continue
+		}
+		body, err := sp.payload()
+		if err != nil {
+			return err
+		}
+		code, _, _ = recordHead(spoolInvalid, body)
+	}
+	tell()
+	return sp.err()
 }
 
 // counter counts what the teller will tell.

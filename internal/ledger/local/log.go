@@ -229,7 +229,7 @@ type builder struct {
 func (b *builder) empty() bool { return len(b.entries.refs) == 0 && len(b.history.refs) == 0 }
 
 func (b *builder) bytes() int {
-	return len(b.entries.buf) + len(b.history.buf) + (len(b.entries.refs)+len(b.history.refs))*refSize
+	return b.entries.size() + b.history.size()
 }
 
 func (b *builder) reset() {

@@ -90,22 +90,13 @@ func (a *arena) write(f *tempFile, kind tableKind) error {
 	return err
 }
 
-// finish ends the filling: afterwards cursors may be asked for, as often as wanted.
+// finish ends the filling: afterwards cursors may be asked for, as often as wanted. What filled no arena stays in memory.
 func (s *sorter) finish() error {
-	if len(s.files) > 0 && len(s.cur.refs) > 0 {
-		if err := s.hand(); err != nil {
-			return err
-		}
-	}
+	s.cur.sort(nil)
 	if err := s.wait(0); err != nil {
 		return err
 	}
-	if len(s.files) == 0 {
-		s.scratch = s.cur.sort(s.scratch)
-		s.scratch = nil
-		return nil
-	}
-	s.cur, s.scratch, s.free = &arena{}, nil, nil
+	s.scratch, s.free = nil, nil
 	for _, f := range s.files {
 		t, err := readTable(f.File, f.Name(), s.kind, -1)
 		if err != nil {
@@ -119,10 +110,10 @@ func (s *sorter) finish() error {
 // cursor walks all rows in the order of (hash, key), equal keys as they came.
 func (s *sorter) cursor() *merge {
 	m := newMerge(oldFirst)
-	m.add(s.cur.cursor(s.kind.headLen()))
 	for _, t := range s.runs {
 		m.add(t.cursor(s.seed))
 	}
+	m.add(s.cur.cursor(s.kind.headLen()))
 	return m
 }
 
