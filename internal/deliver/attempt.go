@@ -19,28 +19,42 @@ const (
 
 // process delivers one batch to its end: every row has an outcome, or is left pending because the run stopped.
 func (d *Delivery) process(ctx context.Context, w *work) error {
+	w, err := d.prepare(ctx, w)
+	if w == nil || err != nil {
+		return err
+	}
+	if d.jobs(w.kind.op) {
+		return d.runJob(ctx, w)
+	}
+	return d.conclude(ctx, w, d.try(ctx, w))
+}
+
+// prepare makes a batch ready to be sent, its intent durable. nil: nothing of it is to be sent, and its rows are accounted for.
+func (d *Delivery) prepare(ctx context.Context, w *work) (*work, error) {
 	if d.halted() {
 		d.Tally.Pending.Add(int64(w.batch.Len()))
-		return nil
+		return nil, nil
 	}
 	w, err := d.resolve(ctx, w)
 	if err != nil {
 		if w != nil {
 			d.Tally.Pending.Add(int64(w.batch.Len()))
 		}
-		return err
+		return nil, err
 	}
 	if w.batch.Len() == 0 {
-		return nil
+		return nil, nil
 	}
 	if err := d.intend(ctx, w); err != nil {
 		d.Tally.Pending.Add(int64(w.batch.Len()))
-		return err
+		return nil, err
 	}
-	if d.jobs(w.kind.op) {
-		return d.runJob(ctx, w)
-	}
-	open, err := d.attempt(ctx, w)
+	return w, nil
+}
+
+// conclude follows a batch that was sent once to its end, and closes its intent.
+func (d *Delivery) conclude(ctx context.Context, w *work, first tried) error {
+	open, err := d.follow(ctx, w, first)
 	if !open {
 		failpoint.Hit(failpoint.Settled)
 		if serr := d.Journal.Settle(ctx, w.intent); err == nil {
@@ -98,17 +112,31 @@ func (d *Delivery) onDeparture(ctx context.Context, w *work) context.Context {
 	})
 }
 
+// tried is what came of sending a work once.
+type tried struct {
+	out   *connector.Outcomes
+	err   error
+	proof int // of the circuit, when it was sent
+}
+
+func (d *Delivery) try(ctx context.Context, w *work) tried {
+	t := tried{out: connector.NewOutcomes(w.batch.Len()), proof: d.circuit.proof()}
+	if t.err = d.write(ctx, w, t.out); t.err == nil {
+		d.circuit.healthy()
+	}
+	return t
+}
+
 // attempt sends a work until its rows are settled. open reports that some row's outcome stays open, so that its intent must not
 // be closed.
 func (d *Delivery) attempt(ctx context.Context, w *work) (open bool, err error) {
+	return d.follow(ctx, w, d.try(ctx, w))
+}
+
+// follow settles what was sent once, and sends the rest again until it is settled; open as for attempt.
+func (d *Delivery) follow(ctx context.Context, w *work, t tried) (open bool, err error) {
 	for {
-		out := connector.NewOutcomes(w.batch.Len())
-		proof := d.circuit.proof()
-		werr := d.write(ctx, w, out)
-		if werr == nil {
-			d.circuit.healthy()
-		}
-		rest, err := d.settleMarked(ctx, w, out)
+		rest, err := d.settleMarked(ctx, w, t.out)
 		if err != nil {
 			d.Tally.Unknown.Add(int64(len(rest.retry) + len(rest.unknown) + len(rest.absent)))
 			return true, err
@@ -123,7 +151,7 @@ func (d *Delivery) attempt(ctx context.Context, w *work) (open bool, err error) 
 		if len(rest.retry) == 0 && len(rest.unknown) == 0 {
 			return open, nil
 		}
-		next, stays, err := d.judge(ctx, w, rest, werr, proof)
+		next, stays, err := d.judge(ctx, w, rest, t.err, t.proof)
 		if err != nil || next == nil {
 			return stays || open, err
 		}
@@ -140,6 +168,7 @@ func (d *Delivery) attempt(ctx context.Context, w *work) (open bool, err error) 
 		}
 		w = next[0]
 		d.Tally.Retries.Add(1)
+		t = d.try(ctx, w)
 	}
 }
 

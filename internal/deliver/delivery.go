@@ -244,21 +244,30 @@ func (d *Delivery) sendPhase(ctx context.Context, ph phase) error {
 func (d *Delivery) sendSome(ctx context.Context, ph phase, which func(*plan.Item) bool) error {
 	l := d.newLanes()
 	g, gctx := errgroup.WithContext(ctx)
-	for _, works := range l.workersOf(d.workers()) {
-		g.Go(func() error {
-			for w := range works {
-				if err := guarded(func() error { return d.process(gctx, w) }); err != nil {
-					d.fail(err)
+	if l.field == "" {
+		d.pipe(gctx, g, l.works[0])
+	} else {
+		for _, works := range l.works {
+			g.Go(func() error {
+				for w := range works {
+					d.attend(func() error { return d.process(gctx, w) })
 				}
-			}
-			return nil
-		})
+				return nil
+			})
+		}
 	}
 	g.Go(func() error {
 		defer l.close()
 		return d.cut(gctx, ph, which, l)
 	})
 	return g.Wait()
+}
+
+// attend runs a part of the delivery; what breaks it stops the run.
+func (d *Delivery) attend(do func() error) {
+	if err := guarded(do); err != nil {
+		d.fail(err)
+	}
 }
 
 // guarded turns a panic in a connector or in this package into a fault: the run fails, the process and other runs live.
@@ -269,19 +278,6 @@ func guarded(do func() error) (err error) {
 		}
 	}()
 	return do()
-}
-
-// workers is above the request concurrency, so that waiting for intents and acknowledgements to be durable does not idle the
-// tool; rows repeated after a crash are at most workers x batch.
-func (d *Delivery) workers() int {
-	c := 1
-	for op := range d.Planned {
-		c = max(c, d.Object.Ops[op].Concurrency)
-	}
-	if l := int(d.Gate.ceiling); l > 0 {
-		c = min(c, l)
-	}
-	return c + (c+1)/2
 }
 
 // cut walks the plan and hands out batches of one operation each.

@@ -37,14 +37,6 @@ func (d *Delivery) newLanes() *lanes {
 	return l
 }
 
-// workersOf gives the works of each worker.
-func (l *lanes) workersOf(workers int) []chan *work {
-	if l.field != "" {
-		return l.works
-	}
-	return slices.Repeat(l.works, workers)
-}
-
 func (l *lanes) close() {
 	for _, c := range l.works {
 		close(c)

@@ -116,7 +116,11 @@ func (b *indexBuild) merge(ctx context.Context) error {
 			if len(group) > 0 && bytes.Equal(group[len(group)-1].key, rows.key()) {
 				continue // an older row of the same key
 			}
-			r, err := b.fromSegment(rows)
+			var spare []byte // of a row of an earlier group
+			if n := len(group); n < cap(group) {
+				spare = group[:n+1][n].key[:0]
+			}
+			r, err := b.fromSegment(rows, spare)
 			if err != nil {
 				return err
 			}
@@ -153,11 +157,12 @@ func (b *indexBuild) fromBase(i int) slotRow {
 	return slotRow{stored: b.base.stored(i), flags: f&flagSpecial | b.renumber[f&^flagSpecial], match: b.base.matchHash(i)}
 }
 
-func (b *indexBuild) fromSegment(rows *merge) (r slotRow, err error) {
+// fromSegment gives the row the merge stands on; its key is written to the memory of key.
+func (b *indexBuild) fromSegment(rows *merge, key []byte) (r slotRow, err error) {
 	seg := b.segments[rows.source()]
 	var e ledger.Entry
 	head := rows.head()
-	r.key = append(r.key, rows.key()...)
+	r.key = append(key, rows.key()...)
 	if r.dead = head[entryHead-1]&tombstone != 0; r.dead {
 		return r, nil
 	}

@@ -24,8 +24,10 @@ func (b *indexBuild) findShared(ctx context.Context) error {
 	defer func() { discard(closer(byMatch.close)) }()
 	seen := newBloom(rows)
 	cur := b.newRows()
+	var r slotRow
 	for cur.next() {
-		r, err := b.fromSegment(cur)
+		var err error
+		r, err = b.fromSegment(cur, r.key[:0])
 		if err == nil && !r.dead && r.match != 0 {
 			seen.add(r.match)
 			err = addClaim(byMatch, r.match, cur.hash())
