@@ -114,7 +114,7 @@ func (s *Server) wait(w http.ResponseWriter, r *http.Request, q *running) {
 		}
 	}
 	code, message := "333333", "Query execution in progress"
-	writeJSON(w, http.StatusOK, answer{Code: &code, Message: &message, Data: map[string]any{"queryId": q.id, "getResultUrl": "/queries/" + q.id + "/result"}})
+	warehousetest.Answer(w, http.StatusOK, answer{Code: &code, Message: &message, Data: map[string]any{"queryId": q.id, "getResultUrl": "/queries/" + q.id + "/result"}})
 }
 
 // abort ends a statement.

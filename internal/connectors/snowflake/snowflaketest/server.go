@@ -81,7 +81,7 @@ type Server struct {
 	masters    map[string]*session
 	warehouses map[string]bool // names that exist; true = suspended for good
 	hidden     map[string]bool // objects the role may not see, upper case
-	faults     []*fault
+	faults     warehousetest.Faults[Fault]
 	stats      Stats
 	next       int
 	chunks     map[string]*chunk
