@@ -8,9 +8,6 @@ import (
 	"github.com/upwelldata/upwell/internal/plan"
 )
 
-// keptPlan is what a plan kept in memory may take: about 100,000 changes.
-const keptPlan = 24 << 20
-
 // judge plans, records invalid rows, closes refusals that no longer stand, and compares with a saved plan.
 func (x *execution) judge(ctx context.Context, delta ledger.Delta, intents *deliver.Intents) error {
 	d := x.definition(x.o.Full)
@@ -18,7 +15,7 @@ func (x *execution) judge(ctx context.Context, delta ledger.Delta, intents *deli
 	if err != nil {
 		return err
 	}
-	x.planner, x.kept = plan.New(d), plan.NewKept(keptPlan)
+	x.planner, x.kept = plan.New(d), plan.NewKept(x.o.KeepPlan)
 	present := map[string]bool{}
 	check := newPlanCheck(x.o.Saved)
 	s, err := x.planner.Summarise(ctx, delta, allow, func(it *plan.Item) error {
