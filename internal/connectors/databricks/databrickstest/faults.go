@@ -17,6 +17,7 @@ type faults struct {
 	within    int          // downloads whose connection breaks in the middle
 	kill      int          // reads that somebody cancels
 	truncated bool
+	late      bool  // information_schema does not know what was made
 	miscount  int64 // added to every result's number of rows
 }
 
@@ -64,6 +65,10 @@ func (s *Server) Truncate() { s.fault(func(f *faults) { f.truncated = true }) }
 
 // Miscount makes every manifest from now on count so many rows too much.
 func (s *Server) Miscount(rows int64) { s.fault(func(f *faults) { f.miscount = rows }) }
+
+// Lag makes information_schema come late: tables that are there are not in it. It was seen to be behind:
+// https://github.com/databricks/dbt-databricks/pull/799.
+func (s *Server) Lag() { s.fault(func(f *faults) { f.late = true }) }
 
 // Suspend stops the warehouse. The next statement starts it, and is looked at so often before it runs.
 func (s *Server) Suspend(looks int) {
