@@ -7,7 +7,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 
-	"github.com/upwelldata/upwell/internal/warehousetest"
+	"github.com/upwelldata/upwell/internal/standin"
 )
 
 // Fault is something that goes wrong with requests of one kind.
@@ -81,7 +81,7 @@ func (s *Server) counted(kind string, h func(http.ResponseWriter, *http.Request)
 		s.asked.Add(1)
 		defer s.asked.Done()
 		f := s.draw(kind)
-		weather := warehousetest.Weather{Reset: f.Reset, Status: f.Status, RetryAfter: f.Wait, Cut: f.Cut}
+		weather := standin.Weather{Reset: f.Reset, Status: f.Status, RetryAfter: f.Wait, Cut: f.Cut}
 		if kind != "insert" { // a query is held when it runs
 			weather.Hold, weather.Arrived = f.Hold, f.Arrived
 		}

@@ -18,6 +18,7 @@ import (
 	"cloud.google.com/go/bigquery/storage/apiv1/storagepb"
 	"google.golang.org/grpc"
 
+	"github.com/upwelldata/upwell/internal/standin"
 	"github.com/upwelldata/upwell/internal/warehousetest"
 )
 
@@ -55,7 +56,7 @@ type Server struct {
 	jobs   map[string]*job
 	kept   []*job // with rows, old to new
 	tokens map[string]time.Time
-	faults warehousetest.Faults[Fault]
+	faults standin.Faults[Fault]
 	stats  Stats
 	bytes  int64 // what the next queries would read, when set
 }
@@ -231,7 +232,7 @@ func refuse(w http.ResponseWriter, p *problem) {
 
 func answer(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json; charset=UTF-8")
-	warehousetest.Answer(w, status, v)
+	standin.Answer(w, status, v)
 }
 
 func random(n int) string {

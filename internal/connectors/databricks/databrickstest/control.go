@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 
-	"github.com/upwelldata/upwell/internal/warehousetest"
+	"github.com/upwelldata/upwell/internal/standin"
 )
 
 // Trouble is what POST /_sandbox/faults takes: each field that is set makes one of the faults of faults.go.
@@ -70,8 +70,12 @@ func (s *Server) ClearFaults() {
 
 // control adds the addresses under /_sandbox/: they look into the stand-in, change its data and make it misbehave.
 func (s *Server) control(mux *http.ServeMux) {
-	warehousetest.Sandbox{
-		Records: s.Records, Words: words, Exec: func(ctx context.Context, sql string) error { return s.Exec(ctx, sql) },
-		Inject: warehousetest.Take(s.make), Clear: s.ClearFaults,
+	standin.Sandbox{
+		Records: func(ctx context.Context, table string) (any, error) { return s.Records(ctx, table) },
+		Do: map[string]func(context.Context, []byte) error{
+			"sql":    func(ctx context.Context, sql []byte) error { return s.Exec(ctx, string(sql)) },
+			"faults": standin.Take(s.make), "clear_faults": standin.Event(s.ClearFaults),
+		},
+		Words: words,
 	}.Serve(mux)
 }

@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/upwelldata/upwell/internal/warehousetest"
+	"github.com/upwelldata/upwell/internal/standin"
 )
 
 // faults is what goes wrong next. Under the server's lock.
@@ -113,7 +113,7 @@ func (s *Server) faulty(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		warehousetest.Weather{Status: f.status, RetryAfter: f.header}.Befall(w, r, func() {
+		standin.Weather{Status: f.status, RetryAfter: f.header}.Befall(w, r, func() {
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(f.status)
 			fmt.Fprint(w, f.body)

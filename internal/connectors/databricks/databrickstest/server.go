@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/upwelldata/upwell/internal/standin"
 	"github.com/upwelldata/upwell/internal/warehousetest"
 )
 
@@ -48,8 +49,8 @@ type Server struct {
 	stopped    bool     // the warehouse
 	warming    int      // looks until a starting warehouse runs statements
 	faults     faults
-	failures   warehousetest.Faults[failure]
-	refusals   warehousetest.Faults[string]
+	failures   standin.Faults[failure]
+	refusals   standin.Faults[string]
 	log        []Call
 }
 
@@ -178,7 +179,7 @@ func (c *counting) WriteHeader(status int) {
 // Unwrap lets http.ResponseController reach the connection.
 func (c *counting) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
-func answer(w http.ResponseWriter, status int, v any) { warehousetest.Answer(w, status, v) }
+func answer(w http.ResponseWriter, status int, v any) { standin.Answer(w, status, v) }
 
 // refuse answers as the API does, https://docs.databricks.com/api/workspace/introduction
 func refuse(w http.ResponseWriter, status int, code, message string) {

@@ -132,7 +132,7 @@ func Test_the_sandbox_shows_what_it_holds_and_misbehaves_as_asked(t *testing.T) 
 	if status, out := ask(t, s, "POST", "/_sandbox/sql", "CREATE TABLE `My Table` AS SELECT 1 AS id, 'x' AS name", "-"); status != 204 {
 		t.Fatalf("%d %v", status, out)
 	}
-	if status, out := ask(t, s, "GET", "/_sandbox/records/%60My%20Table%60", "", "-"); status != 200 || out["body"] != "[{\"id\":1,\"name\":\"x\"}]" {
+	if status, out := ask(t, s, "GET", "/_sandbox/records/%60My%20Table%60", "", "-"); status != 200 || out["body"] != "[{\"id\":1,\"name\":\"x\"}]\n" {
 		t.Errorf("%d %v", status, out)
 	}
 	if status, _ := ask(t, s, "GET", "/_sandbox/records/nowhere", "", "-"); status != 404 {

@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"sort"
 
-	"github.com/upwelldata/upwell/internal/warehousetest"
+	"github.com/upwelldata/upwell/internal/standin"
 )
 
 // refusal is an answer that says no.
@@ -24,13 +24,13 @@ type answer struct {
 }
 
 func (s *Server) succeed(w http.ResponseWriter, data any) {
-	warehousetest.Answer(w, http.StatusOK, answer{Data: data, Success: true})
+	standin.Answer(w, http.StatusOK, answer{Data: data, Success: true})
 }
 
 // refuse answers with a code. Every answer of the server has status 200.
 func (s *Server) refuse(w http.ResponseWriter, r refusal) {
 	data := map[string]any{"errorCode": r.code, "sqlState": r.state, "queryId": r.query, "line": -1, "pos": -1, "internalError": false}
-	warehousetest.Answer(w, http.StatusOK, answer{Data: data, Code: &r.code, Message: &r.message})
+	standin.Answer(w, http.StatusOK, answer{Data: data, Code: &r.code, Message: &r.message})
 }
 
 func plainBody(r *http.Request) (io.Reader, error) {

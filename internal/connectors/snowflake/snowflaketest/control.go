@@ -6,15 +6,21 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"github.com/upwelldata/upwell/internal/standin"
 	"github.com/upwelldata/upwell/internal/warehousetest"
 )
 
 // control adds the addresses under /_sandbox/: they look into the stand-in, change its data and make it misbehave.
 func (s *Server) control(mux *http.ServeMux) {
-	warehousetest.Sandbox{
-		Records: s.Records, Stats: func() any { return s.Stats() }, Words: func(err error) string { return decodeNames(err.Error()) },
-		Exec: s.Exec, Inject: warehousetest.Take(s.Inject), Clear: s.ClearFaults,
-		Events: map[string]func(){"expire": func() { s.ExpireTokens(false) }, "kill": func() { s.Kill() }},
+	standin.Sandbox{
+		Records: func(ctx context.Context, table string) (any, error) { return s.Records(ctx, table) },
+		Show:    map[string]func() any{"stats": func() any { return s.Stats() }},
+		Do: map[string]func(context.Context, []byte) error{
+			"sql":    func(ctx context.Context, sql []byte) error { return s.Exec(ctx, string(sql)) },
+			"faults": standin.Take(s.Inject), "clear_faults": standin.Event(s.ClearFaults),
+			"expire": standin.Event(func() { s.ExpireTokens(false) }), "kill": standin.Event(func() { s.Kill() }),
+		},
+		Words: func(err error) string { return decodeNames(err.Error()) },
 	}.Serve(mux)
 }
 

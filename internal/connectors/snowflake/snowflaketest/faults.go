@@ -4,7 +4,7 @@ import (
 	"context"
 	"net/http"
 
-	"github.com/upwelldata/upwell/internal/warehousetest"
+	"github.com/upwelldata/upwell/internal/standin"
 )
 
 // Fault is something that goes wrong with requests of one kind.
@@ -75,7 +75,7 @@ func faultOf(r *http.Request) *Fault {
 func (s *Server) counted(kind string, handle http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		f := s.draw(kind, r)
-		weather := warehousetest.Weather{Reset: f.Reset, Status: f.Status, RetryAfter: f.Wait, Cut: f.Cut}
+		weather := standin.Weather{Reset: f.Reset, Status: f.Status, RetryAfter: f.Wait, Cut: f.Cut}
 		if kind != "query" { // a statement is held when it runs
 			weather.Hold, weather.Arrived = f.Hold, f.Arrived
 		}

@@ -1,9 +1,10 @@
-package warehousetest
+package standin
 
 import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -33,6 +34,10 @@ func Test_faults_happen_in_order_as_often_as_was_said(t *testing.T) {
 	}
 	if f, _ := q.DrawIn("POST /login?x=1"); f == nil || *f != "other" {
 		t.Errorf("got %v for a path that holds the fault's part", f)
+	}
+	q.Add("by itself", "chosen by what it says", 0, 1)
+	if f, _ := q.DrawIf(func(f *string) bool { return strings.HasPrefix(*f, "by") }); f == nil || *f != "by itself" {
+		t.Errorf("got %v for a fault that picks by itself", f)
 	}
 	q.Clear()
 	if f, _ := q.Draw("query"); f != nil {
@@ -88,18 +93,20 @@ func Test_a_sandbox_shows_changes_and_disturbs_its_stand_in(t *testing.T) {
 	var did []string
 	mux := http.NewServeMux()
 	Sandbox{
-		Records: func(_ context.Context, object string) ([]json.RawMessage, error) {
+		Records: func(_ context.Context, object string) (any, error) {
 			if object != "people" {
 				return nil, errors.New("no such table")
 			}
 			return []json.RawMessage{[]byte(`{"id":1}`)}, nil
 		},
-		Stats:  func() any { return map[string]int{"requests": 2} },
-		Exec:   func(_ context.Context, sql string) error { did = append(did, sql); return nil },
-		Clear:  func() { did = append(did, "clear") },
-		Inject: Take(func(f fault) { did = append(did, http.StatusText(f.Status)) }),
-		Events: map[string]func(){"expire": func() { did = append(did, "expire") }},
-		Words:  func(err error) string { return "SQL compilation error: " + err.Error() },
+		Show: map[string]func() any{"stats": func() any { return map[string]int{"requests": 2} }},
+		Do: map[string]func(context.Context, []byte) error{
+			"sql":          func(_ context.Context, sql []byte) error { did = append(did, string(sql)); return nil },
+			"faults":       Take(func(f fault) { did = append(did, http.StatusText(f.Status)) }),
+			"clear_faults": Event(func() { did = append(did, "clear") }),
+			"define":       Try(func(f fault) error { return fmt.Errorf("%d is no object", f.Status) }),
+		},
+		Words: func(err error) string { return "SQL compilation error: " + err.Error() },
 	}.Serve(mux)
 	for _, c := range []struct {
 		method, path, body, want string
@@ -112,15 +119,15 @@ func Test_a_sandbox_shows_changes_and_disturbs_its_stand_in(t *testing.T) {
 		{"POST", "faults", `{"status":503}`, "", 204},
 		{"POST", "faults", `{"sattus":503}`, `{"error":"SQL compilation error: json: unknown field \"sattus\""}`, 400},
 		{"POST", "clear_faults", "", "", 204},
-		{"POST", "expire", "", "", 204},
+		{"POST", "define", `{"status":1}`, `{"error":"SQL compilation error: 1 is no object"}`, 400},
 	} {
 		w := httptest.NewRecorder()
 		mux.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), c.method, "/_sandbox/"+c.path, strings.NewReader(c.body)))
-		if w.Code != c.status || w.Body.String() != c.want {
+		if w.Code != c.status || strings.TrimSpace(w.Body.String()) != c.want {
 			t.Errorf("%s %s: got %d %q; want %d %q", c.method, c.path, w.Code, w.Body, c.status, c.want)
 		}
 	}
-	if got := strings.Join(did, ","); got != "DROP TABLE people,Service Unavailable,clear,expire" {
+	if got := strings.Join(did, ","); got != "DROP TABLE people,Service Unavailable,clear" {
 		t.Errorf("the stand-in was told %q", got)
 	}
 }
