@@ -84,6 +84,9 @@ func scalar(v any) string {
 	return s
 }
 
+// misbehave is a fault that every stand-in knows.
+const misbehave = `{"status":503,"times":3,"retry_after":"2"}`
+
 func (r *sandboxResult) text(p *printer) {
 	p.line("%s stands in on %s; in upwell.yml:", r.Type, r.Addr)
 	p.blank()
@@ -93,7 +96,7 @@ func (r *sandboxResult) text(p *printer) {
 	yaml(p, "    ", r.Settings)
 	p.blank()
 	p.line("what it holds:  curl http://%s/_sandbox/records/OBJECT", r.Addr)
-	p.line(`misbehave:      curl -d '{"status":503,"times":3,"retry_after":"2"}' http://%s/_sandbox/faults`, r.Addr)
+	p.line("misbehave:      curl -d '%s' http://%s/_sandbox/faults", misbehave, r.Addr)
 	p.line("Ctrl-C ends it.")
 }
 

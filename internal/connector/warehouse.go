@@ -33,8 +33,8 @@ type Scan struct {
 	Bytes int64 // billed bytes, before the vendor rounds them up
 }
 
-// Catalog is a warehouse that looks tables up without SQL, because its SQL would need rights beyond the ledger's schema. It is asked
-// in place of LedgerSQL.Tables.
+// Catalog is a warehouse that looks tables up in a way of its own, because a query that counts them would need rights beyond the
+// ledger's schema, or could be answered late. It is asked in place of LedgerSQL.Tables.
 type Catalog interface {
 	// HasTable reports whether a table is there. schema is as the user names it; it need not be there.
 	HasTable(ctx context.Context, schema, table string) (bool, error)

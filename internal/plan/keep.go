@@ -8,6 +8,7 @@ import (
 	"github.com/upwelldata/upwell/internal/connector"
 	"github.com/upwelldata/upwell/internal/fault"
 	"github.com/upwelldata/upwell/internal/ledger"
+	"github.com/upwelldata/upwell/internal/ledger/packed"
 	"github.com/upwelldata/upwell/internal/row"
 )
 
@@ -52,8 +53,8 @@ func (k *Kept) Items() iter.Seq2[*Item, error] {
 	return func(yield func(*Item, error) bool) {
 		u := &unpacker{k: k}
 		for _, chunk := range k.chunks {
-			for u.b = chunk; len(u.b) > 0; {
-				if it := u.item(); u.bad {
+			for u.B = chunk; len(u.B) > 0; {
+				if it := u.item(); u.Bad {
 					yield(nil, fault.New(fault.Internal, "a plan kept in memory cannot be read back"))
 					return
 				} else if !yield(it, nil) {
@@ -93,9 +94,9 @@ func (k *Kept) pack(b []byte, it *Item) []byte {
 		flag(n != nil, keptNew) | flag(n != nil && n.Invalid != nil, keptNewInvalid) | flag(n != nil && n.MatchID != nil, keptMatchID) |
 		flag(o != nil, keptOld) | flag(o != nil && o.MatchID != nil, keptOldMatchID)
 	b = binary.AppendUvarint(append(b, byte(it.Action)), flags)
-	b = packText(packText(b, it.Op), it.Key)
+	b = packed.AppendBytes(packed.AppendBytes(b, it.Op), it.Key)
 	b = binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(b, it.Hash), it.Fingerprint)
-	b = packText(packText(b, it.RemoteID), it.Withheld)
+	b = packed.AppendBytes(packed.AppendBytes(b, it.RemoteID), it.Withheld)
 	b = packValues(packValues(b, it.Match), it.Values)
 	if it.Move != nil {
 		b = packValues(b, it.Move)
@@ -114,12 +115,12 @@ func (k *Kept) pack(b []byte, it *Item) []byte {
 
 func (k *Kept) packRecord(b []byte, r *ledger.Record, sent bool) []byte {
 	b = binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(b, r.Hash), r.Fingerprint)
-	b = packText(binary.AppendUvarint(b, r.Ordinal), r.Key)
+	b = packed.AppendBytes(binary.AppendUvarint(b, r.Ordinal), r.Key)
 	if r.Invalid != nil {
 		b = packInvalid(b, r.Invalid)
 	}
 	if r.MatchID != nil {
-		b = packText(b, r.MatchID)
+		b = packed.AppendBytes(b, r.MatchID)
 	}
 	if sent {
 		return b
@@ -128,13 +129,13 @@ func (k *Kept) packRecord(b []byte, r *ledger.Record, sent bool) []byte {
 }
 
 func (k *Kept) packEntry(b []byte, e *ledger.Entry) []byte {
-	b = packText(append(b, byte(e.State), byte(e.Created)), e.Key)
+	b = packed.AppendBytes(append(b, byte(e.State), byte(e.Created)), e.Key)
 	b = binary.LittleEndian.AppendUint64(b, e.Fingerprint)
 	b = packValues(b, e.Match)
 	if e.MatchID != nil {
-		b = packText(b, e.MatchID)
+		b = packed.AppendBytes(b, e.MatchID)
 	}
-	b = packText(packText(b, e.RemoteID), e.Run)
+	b = packed.AppendBytes(packed.AppendBytes(b, e.RemoteID), e.Run)
 	b = binary.AppendVarint(b, e.At.Unix())
 	return packValues(binary.AppendUvarint(b, k.shape(e.Fields)), e.Values)
 }
@@ -150,10 +151,6 @@ func (k *Kept) shape(fields []string) uint64 {
 	return uint64(len(k.shapes) - 1)
 }
 
-func packText[T ~string | ~[]byte](b []byte, s T) []byte {
-	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
-}
-
 // packValues notes how long the values are, so that reading them back copies no more than them.
 func packValues(b []byte, vals []row.Value) []byte {
 	b = binary.AppendUvarint(b, uint64(len(vals)))
@@ -164,35 +161,32 @@ func packValues(b []byte, vals []row.Value) []byte {
 }
 
 func packInvalid(b []byte, inv *ledger.Invalid) []byte {
-	return packText(packText(packText(b, inv.Code), inv.Field), inv.Message)
+	return packed.AppendBytes(packed.AppendBytes(packed.AppendBytes(b, inv.Code), inv.Field), inv.Message)
 }
 
-// unpacker reads items back into memory it uses again.
+// unpacker reads items back into memory it uses again. Keys and ids are parts of the plan: good as long as it is kept.
 type unpacker struct {
+	packed.Reader
 	k           *Kept
-	b           []byte
-	bad         bool
 	it          Item
 	rec         ledger.Record
 	old         ledger.Entry
 	move, match []row.Value
 	inv, newInv ledger.Invalid
-	oldID       []byte
-	newID       []byte
 }
 
 func (u *unpacker) item() *Item {
 	it := &u.it
-	action := Action(u.byte())
-	flags := u.uvarint()
+	action := Action(u.Byte())
+	flags := u.Uvarint()
 	on := func(bit uint64) bool { return flags&bit != 0 }
 	*it = Item{
 		Action: action, Dirty: on(keptDirty), Refused: on(keptRefused), Vacates: on(keptVacates), Late: on(keptLate), MayCreate: on(keptMayCreate),
 		Match: it.Match[:0], Values: it.Values[:0],
 	}
-	it.Op, it.Key = connector.Op(u.text()), u.text()
-	it.Hash, it.Fingerprint = u.fixed(), u.fixed()
-	it.RemoteID, it.Withheld = string(u.text()), string(u.text())
+	it.Op, it.Key = connector.Op(u.Bytes()), u.Bytes()
+	it.Hash, it.Fingerprint = u.Fixed(), u.Fixed()
+	it.RemoteID, it.Withheld = string(u.Bytes()), string(u.Bytes())
 	it.Match, it.Values = u.values(it.Match), u.values(it.Values)
 	if on(keptMove) {
 		u.move = u.values(u.move)
@@ -212,13 +206,12 @@ func (u *unpacker) item() *Item {
 
 func (u *unpacker) record(invalid, matchID, sent bool) *ledger.Record {
 	r := &u.rec
-	*r = ledger.Record{Hash: u.fixed(), Fingerprint: u.fixed(), Ordinal: u.uvarint(), Key: u.text(), Values: r.Values[:0]}
+	*r = ledger.Record{Hash: u.Fixed(), Fingerprint: u.Fixed(), Ordinal: u.Uvarint(), Key: u.Bytes(), Values: r.Values[:0]}
 	if invalid {
 		r.Invalid = u.invalid(&u.newInv)
 	}
 	if matchID {
-		u.newID = append(u.newID[:0], u.text()...)
-		r.MatchID = u.newID
+		r.MatchID = u.Bytes()
 	}
 	if sent {
 		r.Match = u.it.Match
@@ -231,99 +224,42 @@ func (u *unpacker) record(invalid, matchID, sent bool) *ledger.Record {
 
 func (u *unpacker) entry(matchID bool) *ledger.Entry {
 	e := &u.old
-	*e = ledger.Entry{State: ledger.State(u.byte()), Created: connector.Tri(u.byte()), Key: u.text(), Fingerprint: u.fixed(), Match: e.Match[:0], Values: e.Values[:0]}
+	*e = ledger.Entry{State: ledger.State(u.Byte()), Created: connector.Tri(u.Byte()), Key: u.Bytes(), Fingerprint: u.Fixed(), Match: e.Match[:0], Values: e.Values[:0]}
 	e.Match = u.values(e.Match)
 	if matchID {
-		u.oldID = append(u.oldID[:0], u.text()...)
-		e.MatchID = u.oldID
+		e.MatchID = u.Bytes()
 	}
-	e.RemoteID, e.Run = string(u.text()), string(u.text())
-	e.At = time.Unix(u.varint(), 0).UTC()
-	if shape := u.uvarint(); shape < uint64(len(u.k.shapes)) {
+	e.RemoteID, e.Run = string(u.Bytes()), string(u.Bytes())
+	e.At = time.Unix(u.Varint(), 0).UTC()
+	if shape := u.Uvarint(); shape < uint64(len(u.k.shapes)) {
 		e.Fields = u.k.shapes[shape]
 	} else {
-		u.fail()
+		u.Fail()
 	}
 	e.Values = u.values(e.Values)
 	return e
 }
 
-func (u *unpacker) fail() { u.b, u.bad = nil, true }
-
-func (u *unpacker) byte() byte {
-	if len(u.b) == 0 {
-		u.fail()
-		return 0
-	}
-	c := u.b[0]
-	u.b = u.b[1:]
-	return c
-}
-
-func (u *unpacker) uvarint() uint64 {
-	n, w := binary.Uvarint(u.b)
-	if w <= 0 {
-		u.fail()
-		return 0
-	}
-	u.b = u.b[w:]
-	return n
-}
-
-func (u *unpacker) varint() int64 {
-	n, w := binary.Varint(u.b)
-	if w <= 0 {
-		u.fail()
-		return 0
-	}
-	u.b = u.b[w:]
-	return n
-}
-
-func (u *unpacker) fixed() uint64 {
-	if len(u.b) < 8 {
-		u.fail()
-		return 0
-	}
-	n := binary.LittleEndian.Uint64(u.b)
-	u.b = u.b[8:]
-	return n
-}
-
-// text is valid as long as the plan is kept; nil where it is empty.
-func (u *unpacker) text() []byte {
-	n := u.uvarint()
-	if n == 0 || n > uint64(len(u.b)) {
-		if n > 0 {
-			u.fail()
-		}
-		return nil
-	}
-	s := u.b[:n:n]
-	u.b = u.b[n:]
-	return s
-}
-
 func (u *unpacker) values(dst []row.Value) []row.Value {
-	n := u.uvarint()
-	if len(u.b) < 4 {
-		u.fail()
+	n := u.Uvarint()
+	if len(u.B) < 4 {
+		u.Fail()
 		return nil
 	}
-	size := uint64(binary.LittleEndian.Uint32(u.b))
-	if u.b = u.b[4:]; n > size || size > uint64(len(u.b)) {
-		u.fail()
+	size := uint64(binary.LittleEndian.Uint32(u.B))
+	if u.B = u.B[4:]; n > size || size > uint64(len(u.B)) {
+		u.Fail()
 		return nil
 	}
-	vals, rest, err := row.ReadOwned(u.b[:size], int(n), dst)
-	if u.b = u.b[size:]; err != nil || len(rest) > 0 {
-		u.fail()
+	vals, rest, err := row.ReadOwned(u.B[:size], int(n), dst)
+	if u.B = u.B[size:]; err != nil || len(rest) > 0 {
+		u.Fail()
 		return nil
 	}
 	return vals
 }
 
 func (u *unpacker) invalid(inv *ledger.Invalid) *ledger.Invalid {
-	*inv = ledger.Invalid{Code: fault.Code(u.text()), Field: string(u.text()), Message: string(u.text())}
+	*inv = ledger.Invalid{Code: fault.Code(u.Bytes()), Field: string(u.Bytes()), Message: string(u.Bytes())}
 	return inv
 }

@@ -129,3 +129,30 @@ func Test_a_plan_that_outgrows_its_memory_is_let_go(t *testing.T) {
 		t.Fatal("a plan that was let go yields an item")
 	}
 }
+
+// A plan of 20,000 changed records, packed and walked three times, as delivery does.
+func BenchmarkKept(b *testing.B) {
+	it := &Item{
+		Action: Change, Op: connector.OpUpsert, Hash: 7, Key: []byte("key-000000"), Match: []row.Value{row.IntValue(4711)}, Fingerprint: 9,
+		Values: []row.Value{row.TextValue("Ada Lovelace"), row.TextValue("ada@example.com"), row.IntValue(12), row.NullValue()},
+	}
+	it.New = &ledger.Record{Key: it.Key, Hash: it.Hash, Fingerprint: it.Fingerprint, Match: it.Match, Values: it.Values, MatchID: []byte("match-4711"), Ordinal: 3}
+	it.Old = &ledger.Entry{
+		State: ledger.Present, Key: it.Key, Match: it.Match, MatchID: []byte("match-4711"), RemoteID: "0015g00000ABCDE", Run: "run-1",
+		At: time.Unix(1_700_000_000, 0).UTC(), Fields: []string{"name", "email", "score", "note"}, Values: it.Values,
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		k := NewKept(1 << 30)
+		for range 20_000 {
+			k.Add(it)
+		}
+		for range 3 {
+			for _, err := range k.Items() {
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+	}
+}

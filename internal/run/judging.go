@@ -8,9 +8,6 @@ import (
 	"github.com/upwelldata/upwell/internal/plan"
 )
 
-// keptPlan is what a plan kept in memory may take: about 100,000 changes.
-const keptPlan = 24 << 20
-
 // judging is what a run needs to judge its plan, and what was made of that before the read was complete.
 type judging struct {
 	allow   plan.Allow
@@ -72,7 +69,7 @@ func (x *execution) judge(ctx context.Context, delta ledger.Delta, stage *presta
 
 // summarise gives the plan: what was planned ahead if that is all of it, or what a walk over the delta finds.
 func (x *execution) summarise(ctx context.Context, delta ledger.Delta, stage *prestaged, j *judging, see func(*plan.Item)) (*plan.Summary, error) {
-	if read := delta.Counts(); j.ahead.Knows(read, keptPlan) {
+	if read := delta.Counts(); j.ahead.Knows(read, x.o.KeepPlan) {
 		return j.ahead.Summary(read, j.allow)
 	}
 	err := j.discard() // what was gathered ahead, if anything
@@ -82,7 +79,7 @@ func (x *execution) summarise(ctx context.Context, delta ledger.Delta, stage *pr
 	if err != nil {
 		return nil, err
 	}
-	x.kept = plan.NewKept(keptPlan)
+	x.kept = plan.NewKept(x.o.KeepPlan)
 	return x.planner.Summarise(ctx, delta, j.allow, func(it *plan.Item) error {
 		see(it)
 		x.kept.Add(it)

@@ -26,6 +26,7 @@ type RunOptions struct {
 	Wait     time.Duration // how long outages and limits are waited for; 0 = 15 minutes
 	Saved    *SavedPlan    // apply exactly this plan
 	Patient  bool          // wait at the start also for a destination that was never reached
+	KeepPlan int           // bytes a plan may take in memory; a larger one is walked in the ledger's delta; 0 = 24 MiB
 	Stop     <-chan struct{}
 	Tally    *deliver.Tally
 	OnStatus func(*Record) // called when the run's state changes; may be nil
@@ -33,6 +34,9 @@ type RunOptions struct {
 
 // DefaultWait is how long a run waits for a destination that is down.
 const DefaultWait = 15 * time.Minute
+
+// keepPlan is RunOptions.KeepPlan when nothing is said: about 100,000 changes.
+const keepPlan = 24 << 20
 
 // execution is one run in progress.
 type execution struct {
@@ -56,6 +60,9 @@ func (e *Engine) Run(ctx context.Context, s *project.Sync, o RunOptions) (*Recor
 func (e *Engine) record(ctx context.Context, s *project.Sync, o RunOptions, kind, undoes string, work func(*execution) error) (*Record, error) {
 	if o.Wait == 0 {
 		o.Wait = DefaultWait
+	}
+	if o.KeepPlan == 0 {
+		o.KeepPlan = keepPlan
 	}
 	if o.Tally == nil {
 		o.Tally = &deliver.Tally{}

@@ -1,4 +1,4 @@
-// Package testdb gives tests a database of their own on a real server.
+// Package testdb gives tests a database of their own on a real server, and certificates.
 //
 // The servers are started by scripts/with-servers, which leaves their addresses in UPWELL_TEST_POSTGRES and UPWELL_TEST_MYSQL, and
 // the certificate they offer in UPWELL_TEST_CA.

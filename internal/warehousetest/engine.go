@@ -8,6 +8,7 @@ package warehousetest
 
 import (
 	"context"
+	"encoding/json"
 	"iter"
 	"os"
 	"strconv"
@@ -87,6 +88,20 @@ func (s *Session) Exec(ctx context.Context, sql string) (int64, error) { return 
 // the loop.
 func (s *Session) Read(ctx context.Context, sql string) iter.Seq2[arrow.RecordBatch, error] {
 	return s.duck.Read(ctx, sql)
+}
+
+// Objects gives the rows of a SELECT that has one column, JSON as text.
+func (s *Session) Objects(ctx context.Context, sql string) ([]json.RawMessage, error) {
+	out := []json.RawMessage{}
+	for b, err := range s.Read(ctx, sql) {
+		if err != nil {
+			return nil, err
+		}
+		for i := range int(b.NumRows()) {
+			out = append(out, json.RawMessage(strings.Clone(b.Column(0).(*array.String).Value(i))))
+		}
+	}
+	return out, nil
 }
 
 // Column is a column of an answer.

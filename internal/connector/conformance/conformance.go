@@ -105,6 +105,6 @@ func (c check) try(t testing.TB, h *Harness) {
 func destinationChecks() []check {
 	return slices.Concat(
 		specChecks(), discoveryChecks(), writeChecks(), valueChecks(), removalChecks(), outcomeChecks(), readChecks(), stageChecks(),
-		jobChecks(), weatherChecks(), hygieneChecks(),
+		fillChecks(), jobChecks(), weatherChecks(), hygieneChecks(),
 	)
 }

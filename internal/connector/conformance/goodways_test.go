@@ -107,14 +107,15 @@ func (d *good) Stage(_ context.Context, to connector.Target) (connector.Stage, e
 
 // goodStage keeps rows until they are committed.
 type goodStage struct {
-	d    *good
-	to   connector.Target
-	rows *row.Batch
-	done bool
+	d     *good
+	to    connector.Target
+	rows  *row.Batch
+	done  bool
+	fills bool
 }
 
 func (g *goodStage) Write(ctx context.Context, rows *row.Batch) error {
-	if g.d.bug == "shows staged rows at once" {
+	if g.d.bug == "shows staged rows at once" || g.fills && g.d.bug == "shows filled rows at once" {
 		return g.d.Write(ctx, g.to, rows, connector.NewOutcomes(rows.Len()))
 	}
 	if g.rows == nil {
@@ -131,6 +132,10 @@ func (g *goodStage) Commit(ctx context.Context, exclude map[uint64]bool, settle 
 		return fault.New(fault.Internal, "the stage is closed").NotLanded()
 	}
 	g.done = true
+	return g.commit(ctx, exclude, settle)
+}
+
+func (g *goodStage) commit(ctx context.Context, exclude map[uint64]bool, settle func(uint64, connector.Result)) error {
 	if g.rows == nil {
 		if g.d.bug == "cannot commit nothing" {
 			return fault.New(fault.DestConfig, "there is nothing").NotLanded()

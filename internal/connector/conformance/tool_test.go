@@ -65,6 +65,8 @@ func newTool(t testing.TB) *tool {
 	mux.HandleFunc("GET /account", func(w http.ResponseWriter, _ *http.Request) { reply(w, 200, map[string]string{"id": "acct"}) })
 	mux.HandleFunc("POST /write", s.write)
 	mux.HandleFunc("POST /read", s.read)
+	mux.HandleFunc("GET /empty", s.empty)
+	mux.HandleFunc("POST /fill", s.fill)
 	mux.HandleFunc("POST /jobs", s.submit)
 	mux.HandleFunc("/jobs/{id}", s.job)
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -166,6 +168,31 @@ func (s *tool) set(rec *stored, r toolRow) {
 	for name, v := range r.Fields {
 		rec.fields[name] = decodeValue(v)
 	}
+}
+
+// empty tells whether there is no record.
+func (s *tool) empty(w http.ResponseWriter, _ *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	reply(w, 200, map[string]bool{"empty": len(s.records) == 0})
+}
+
+// fill takes all rows as new records, or none.
+func (s *tool) fill(w http.ResponseWriter, r *http.Request) {
+	var in toolWrite
+	if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+		reply(w, 400, map[string]string{"message": err.Error()})
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := slices.Clone(s.records)
+	results := s.apply(in)
+	whole := !slices.ContainsFunc(results, func(r toolResult) bool { return r.Status != "created" })
+	if !whole {
+		s.records = before
+	}
+	reply(w, 200, map[string]any{"whole": whole, "results": results})
 }
 
 type toolRead struct {

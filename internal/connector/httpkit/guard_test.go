@@ -3,15 +3,9 @@ package httpkit
 import (
 	"bufio"
 	"context"
-	"crypto/rand"
-	"crypto/rsa"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"io"
 	"log"
-	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -24,6 +18,7 @@ import (
 	"time"
 
 	"github.com/upwelldata/upwell/internal/fault"
+	"github.com/upwelldata/upwell/internal/testdb"
 )
 
 // loopbackDNS resolves every name to 127.0.0.1, as a hostile name does, and as the C library does for 2130706433.
@@ -175,9 +170,9 @@ func Test_untrusted_encryption_is_refused_before_a_byte_of_the_request(t *testin
 		t.Cleanup(srv.Close)
 		return srv.URL
 	}
-	trusted, file := certificate(t, "127.0.0.1", time.Now().Add(time.Hour))
-	expired, expiredFile := certificate(t, "127.0.0.1", time.Now().Add(-time.Hour))
-	named, namedFile := certificate(t, "10.9.8.7", time.Now().Add(time.Hour))
+	trusted, file := testdb.Certificate(t, time.Now().Add(time.Hour), "127.0.0.1")
+	expired, expiredFile := testdb.Certificate(t, time.Now().Add(-time.Hour), "127.0.0.1")
+	named, namedFile := testdb.Certificate(t, time.Now().Add(time.Hour), "10.9.8.7")
 	plain := rawServer(t, func(s *raw, c net.Conn, r *bufio.Reader) {
 		io.WriteString(c, "HTTP/1.0 400 Bad Request\r\n\r\n")
 		io.Copy(io.Discard, r)
@@ -213,26 +208,4 @@ func Test_a_ca_file_must_hold_a_certificate(t *testing.T) {
 		_, err := New(Options{BaseURL: "https://example.com", CAFile: f})
 		wantFault(t, err, code, fault.LandedNo)
 	}
-}
-
-func certificate(t *testing.T, ip string, until time.Time) (tls.Certificate, string) {
-	t.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tmpl := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, NotBefore: until.Add(-2 * time.Hour), NotAfter: until,
-		IPAddresses: []net.IP{net.ParseIP(ip)}, IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, file
 }

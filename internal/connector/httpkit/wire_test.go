@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/upwelldata/upwell/internal/fault"
+	"github.com/upwelldata/upwell/internal/testdb"
 )
 
 // warmThen answers the first request of a connection and treats the second with then.
@@ -63,7 +64,7 @@ func Test_one_attempt_is_one_request_on_the_wire(t *testing.T) {
 // Over HTTP/2 a server ends single streams, and says goodbye with the number of the last one it looked at. Nothing is repeated here
 // either: the engine counts attempts, and decides.
 func Test_one_attempt_is_one_request_over_http2(t *testing.T) {
-	trusted, file := certificate(t, "127.0.0.1", time.Now().Add(time.Hour))
+	trusted, file := testdb.Certificate(t, time.Now().Add(time.Hour), "127.0.0.1")
 	for _, req := range []Request{{Method: "POST", Body: []byte("{}")}, {Method: "DELETE"}, {Method: "GET"}} {
 		var requests, sick atomic.Int64
 		srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

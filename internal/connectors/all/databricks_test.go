@@ -28,6 +28,7 @@ func Test_the_ledger_in_databricks_keeps_the_contract(t *testing.T) {
 				t.Error(err)
 			}
 		})
+		s.Lag()
 		dir := t.TempDir()
 		open := func(ctx context.Context) (connector.Warehouse, error) {
 			settings := s.Settings()

@@ -114,6 +114,12 @@ func (e ended) forbidden() bool {
 	return e.sqlState == "42501" || e.class == "INSUFFICIENT_PERMISSIONS" || e.class == "PERMISSION_DENIED" || strings.Contains(e.message, "PERMISSION_DENIED")
 }
 
+// missing reports a name that is not there, or may not be seen: of a table, or of its schema
+// (https://docs.databricks.com/aws/en/error-messages/sqlstates).
+func (e ended) missing() bool {
+	return e.class == "TABLE_OR_VIEW_NOT_FOUND" || e.class == "SCHEMA_NOT_FOUND" || e.class == "" && (e.sqlState == "42P01" || e.sqlState == "42704")
+}
+
 // conflict reports a write that lost against another one on the same Delta table, and had no effect
 // (https://docs.databricks.com/aws/en/optimizations/isolation-level).
 func (e ended) conflict() bool {

@@ -22,12 +22,11 @@ import (
 //     to milliseconds unless told otherwise (functions/to_json).
 //   - from_json makes NULL of what it cannot read, and explode no row of NULL: FAILFAST makes that an error (functions/from_json).
 //   - A common table expression is part of the query that uses it and may be computed as often, so the model goes into a table first.
-//   - Names of schemas and tables are kept in lower case (sql-ref-names), and information_schema shows what one may see
-//     (sql-ref-information-schema).
+//   - information_schema may lag behind what was just made: https://github.com/databricks/dbt-databricks/pull/799. So tables are
+//     looked up by name, see HasTable.
 var ledgerSQL = connector.LedgerSQL{
 	Schema:       "upwell",
 	CreateSchema: "CREATE SCHEMA IF NOT EXISTS %s",
-	Tables:       "SELECT COUNT(*) AS n FROM %[1]sinformation_schema.tables WHERE table_schema = LOWER(%[2]s) AND table_name = LOWER(%[3]s)",
 	Create:       "CREATE TABLE %s TBLPROPERTIES ('delta.columnMapping.mode' = 'name') AS ",
 	Scratch:      "CREATE TABLE %s TBLPROPERTIES ('delta.columnMapping.mode' = 'name') AS ",
 	Types: map[row.Kind]string{
@@ -71,6 +70,24 @@ func (s *source) execute(ctx context.Context, st connector.Statement) error {
 		return fault.New(fault.StateLocked, "another process has taken over the ledger in databricks at %s (%d rows affected instead of %d)", s.base.Host, n, st.Affects)
 	}
 	return nil
+}
+
+// HasTable looks a table up by using it, without reading a row. A schema that is not there has none.
+// https://docs.databricks.com/aws/en/error-messages/table-or-view-not-found-error-class
+func (s *source) HasTable(ctx context.Context, schema, table string) (bool, error) {
+	name := dialect.Table(schema) + "." + dialect.Ident(table)
+	_, err := s.run(ctx, statement{sql: "SELECT 1 AS n FROM " + name + " WHERE 1 = 0", inline: true, doing: "looking for the ledger"})
+	switch e := endedAs(err); {
+	case err == nil:
+		return true, nil
+	case e.missing():
+		return false, nil
+	case e.forbidden():
+		f := fault.New(fault.StateUnusable, "%s", fault.As(err).Message)
+		f.Cause = e
+		return false, f.WithFix("%s `upwell grants` prints all that diff: warehouse needs.", s.grantFix(e.message))
+	}
+	return false, err
 }
 
 // affected reads what a statement that writes answers: one row whose column num_affected_rows counts

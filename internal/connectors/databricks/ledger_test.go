@@ -43,6 +43,30 @@ func Test_a_write_that_lost_against_another_is_tried_again(t *testing.T) {
 	want(t, w.Exec(t.Context(), st), fault.StateLocked, "DELTA_CONCURRENT_APPEND")
 }
 
+func Test_a_table_is_there_also_where_information_schema_is_late(t *testing.T) {
+	s := start(t)
+	s.Lag()
+	w := connect(t, s, nil)
+	list, ok := w.(connector.Catalog)
+	if !ok {
+		t.Fatal("the warehouse looks no tables up")
+	}
+	if n, _, err := sum(t.Context(), w, "SELECT CAST(1 AS BIGINT) AS n FROM information_schema.tables", nil); n != 0 || err != nil {
+		t.Fatalf("information_schema shows %d tables, %v", n, err)
+	}
+	for name, want := range map[[2]string]bool{
+		{databrickstest.Schema, "rows3"}: true, {databrickstest.Catalog + "." + databrickstest.Schema, "ROWS3"}: true,
+		{databrickstest.Schema, "rows4"}: false, {"nowhere", "rows3"}: false,
+	} {
+		if got, err := list.HasTable(t.Context(), name[0], name[1]); got != want || err != nil {
+			t.Errorf("%v: got %v, %v; want %v", name, got, err, want)
+		}
+	}
+	s.Refuse("rows3", "[INSUFFICIENT_PERMISSIONS] User does not have SELECT on Table 'workspace.default.rows3'. SQLSTATE: 42501", 1)
+	_, err := list.HasTable(t.Context(), databrickstest.Schema, "rows3")
+	want(t, err, fault.StateUnusable, "GRANT SELECT ON TABLE")
+}
+
 func Test_a_right_that_the_ledger_lacks_is_a_matter_of_its_state(t *testing.T) {
 	s := start(t)
 	w := connect(t, s, nil)

@@ -25,7 +25,10 @@ type source struct {
 	pace   rhythm
 }
 
-var _ connector.Warehouse = (*source)(nil)
+var (
+	_ connector.Warehouse = (*source)(nil)
+	_ connector.Catalog   = (*source)(nil)
+)
 
 // Dialect implements connector.Source.
 func (s *source) Dialect() connector.Dialect { return dialect }

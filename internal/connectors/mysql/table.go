@@ -88,31 +88,9 @@ const (
   FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND NON_UNIQUE = 0 ORDER BY INDEX_NAME <> 'PRIMARY', INDEX_NAME, SEQ_IN_INDEX`
 )
 
-// splitName takes a name apart at its dots; parts in backticks are taken as they are.
-func splitName(name string) []string {
-	var parts []string
-	var b strings.Builder
-	quoted := false
-	for i := 0; i < len(name); i++ {
-		switch c := name[i]; {
-		case c == '`' && quoted && i+1 < len(name) && name[i+1] == '`':
-			b.WriteByte('`')
-			i++
-		case c == '`' && (quoted || b.Len() == 0):
-			quoted = !quoted
-		case c == '.' && !quoted:
-			parts = append(parts, b.String())
-			b.Reset()
-		default:
-			b.WriteByte(c)
-		}
-	}
-	return append(parts, b.String())
-}
-
 // lookUp finds a table by the name a project uses; nil where there is none.
 func lookUp(ctx context.Context, c *sql.Conn, name string) (*table, error) {
-	parts := splitName(name)
+	parts := connector.SplitName(name, '`')
 	if len(parts) > 2 {
 		return nil, nil //nolint:nilnil // no such table
 	}

@@ -5,10 +5,9 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	driver "github.com/go-sql-driver/mysql"
 
@@ -16,20 +15,6 @@ import (
 	"github.com/upwelldata/upwell/internal/fault"
 	"github.com/upwelldata/upwell/internal/testdb"
 )
-
-// otherCA is an authority that did not sign the server's certificate.
-const otherCA = `-----BEGIN CERTIFICATE-----
-MIIBjzCCATWgAwIBAgIUL2lw/axLSeFNLVLxHFQQRtvMbjowCgYIKoZIzj0EAwIw
-HDEaMBgGA1UEAwwRYW5vdGhlciBhdXRob3JpdHkwIBcNMjYxMTI4MTkyMDIwWhgP
-MjEyNjExMDQxOTIwMjBaMBwxGjAYBgNVBAMMEWFub3RoZXIgYXV0aG9yaXR5MFkw
-EwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEk73L4LVvgAJNpJq+ZgkcCRz2XM8yx0Lx
-KnXJTBEaa21Uhz8ftqeqvqxzPqGtZWFOO2GtQahRQ+a5FqJtJa71xKNTMFEwHQYD
-VR0OBBYEFIFawKIzQHhNfGkTIx42sM8fn3zrMB8GA1UdIwQYMBaAFIFawKIzQHhN
-fGkTIx42sM8fn3zrMA8GA1UdEwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDSAAwRQIg
-JftKJBM1qmF1S4hUnh3oecIW9vnGIrxjlDx+RTFuFS8CIQC89C8Bth9KDplriUHU
-erUYw/9DugeYJYmDraB1Oo5t2A==
------END CERTIFICATE-----
-`
 
 // deaf stands before the server as one that knows no encryption: it takes the capability out of the greeting and passes on the rest
 // (https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_connection_phase_packets_protocol_handshake_v10.html).
@@ -94,10 +79,7 @@ func Test_encryption_is_what_sslmode_says(t *testing.T) {
 		t.Fatal(err)
 	}
 	plainHost, plainPort := deaf(t, cfg.Addr)
-	foreign := filepath.Join(t.TempDir(), "other.pem")
-	if err := os.WriteFile(foreign, []byte(otherCA), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	_, foreign := testdb.Certificate(t, time.Now().Add(time.Hour), "localhost") // an authority that did not sign the server's
 	for _, c := range []struct {
 		name, host, mode, ca string
 		plain                bool   // the server knows no encryption

@@ -41,18 +41,26 @@ func (d *destination) enter(ctx context.Context) (leave func(error), err error) 
 	}, nil
 }
 
-// Check logs in and asks who we are. The account is the database.
-func (d *destination) Check(ctx context.Context) (acc connector.Account, err error) {
+// look passes the gate and begins a transaction that reads; done ends both.
+func (d *destination) look(ctx context.Context) (c *pgconn.PgConn, done func(error), err error) {
 	leave, err := d.enter(ctx)
 	if err != nil {
-		return acc, err
+		return nil, nil, err
 	}
-	defer func() { leave(err) }()
-	c, err := d.begin(ctx, true)
+	if c, err = d.begin(ctx, true); err != nil {
+		leave(err)
+		return nil, nil, err
+	}
+	return c, func(err error) { d.end(ctx, c); leave(err) }, nil
+}
+
+// Check logs in and asks who we are. The account is the database.
+func (d *destination) Check(ctx context.Context) (acc connector.Account, err error) {
+	c, done, err := d.look(ctx)
 	if err != nil {
 		return acc, err
 	}
-	defer d.end(ctx, c)
+	defer func() { done(err) }()
 	rows, err := query(ctx, c, "SELECT current_database(), current_user, current_setting('server_version')")
 	if err != nil {
 		return acc, destFault(ctx, d.dialer, err, "checking the connection").NotLanded()
@@ -63,16 +71,11 @@ func (d *destination) Check(ctx context.Context) (acc connector.Account, err err
 
 // Objects describes tables: those named, or all the user may write or read.
 func (d *destination) Objects(ctx context.Context, names []string) (out []connector.Object, err error) {
-	leave, err := d.enter(ctx)
+	c, done, err := d.look(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { leave(err) }()
-	c, err := d.begin(ctx, true)
-	if err != nil {
-		return nil, err
-	}
-	defer d.end(ctx, c)
+	defer func() { done(err) }()
 	var tables []*table
 	if names == nil {
 		names, tables, err = allTables(ctx, c)

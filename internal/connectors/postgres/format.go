@@ -7,6 +7,7 @@ import (
 	"math"
 	"strconv"
 
+	"github.com/upwelldata/upwell/internal/connector/pgwire"
 	"github.com/upwelldata/upwell/internal/row"
 )
 
@@ -110,18 +111,7 @@ func appendInterval(dst, b []byte) ([]byte, error) {
 	part(micros/3_600_000_000, 'H')
 	part(micros/60_000_000%60, 'M')
 	if s := micros % 60_000_000; s != 0 {
-		if s < 0 {
-			dst, s = append(dst, '-'), -s
-		}
-		dst = strconv.AppendInt(dst, s/1_000_000, 10)
-		if f := s % 1_000_000; f != 0 {
-			text := strconv.AppendInt(nil, f+1_000_000, 10)
-			for text[len(text)-1] == '0' {
-				text = text[:len(text)-1]
-			}
-			dst = append(append(dst, '.'), text[1:]...)
-		}
-		dst = append(dst, 'S')
+		dst = pgwire.AppendSeconds(dst, s)
 	}
 	return dst, nil
 }

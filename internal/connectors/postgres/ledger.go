@@ -6,6 +6,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/upwelldata/upwell/internal/connector"
+	"github.com/upwelldata/upwell/internal/connector/pgwire"
 	"github.com/upwelldata/upwell/internal/fault"
 	"github.com/upwelldata/upwell/internal/row"
 )
@@ -60,7 +61,7 @@ func (s *source) Exec(ctx context.Context, statements []connector.Statement) err
 func (s *source) execute(ctx context.Context, c *pgconn.PgConn, st connector.Statement) error {
 	params := make([][]byte, len(st.Params))
 	for i, v := range st.Params {
-		params[i] = paramText(v)
+		params[i] = pgwire.Param(v, hexMark)
 	}
 	res := c.ExecParams(ctx, st.SQL, params, nil, nil, nil).Read()
 	if res.Err != nil {

@@ -19,16 +19,11 @@ func (d *destination) ReadBack(ctx context.Context, object connector.Object, by 
 	if len(matches) == 0 {
 		return out, nil
 	}
-	leave, err := d.enter(ctx)
+	c, done, err := d.look(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { leave(err) }()
-	c, err := d.begin(ctx, true)
-	if err != nil {
-		return nil, err
-	}
-	defer d.end(ctx, c)
+	defer func() { done(err) }()
 	t, err := d.table(ctx, c, object.Name)
 	if err != nil {
 		return nil, err

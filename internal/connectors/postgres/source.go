@@ -15,8 +15,10 @@ import (
 	"github.com/upwelldata/upwell/internal/connector"
 	"github.com/upwelldata/upwell/internal/connector/pgwire"
 	"github.com/upwelldata/upwell/internal/fault"
-	"github.com/upwelldata/upwell/internal/row"
 )
+
+// hexMark stands before the digits of a bytea: https://www.postgresql.org/docs/current/datatype-binary.html
+const hexMark = `\x`
 
 // source reads models. Every call has a connection of its own, so that nothing of one query can leak into another.
 type source struct{ *dialer }
@@ -114,7 +116,7 @@ func (s *source) prepare(ctx context.Context, c *pgconn.PgConn, q connector.Quer
 		return nil, err
 	}
 	for _, a := range args {
-		p.params = append(p.params, paramText(a))
+		p.params = append(p.params, pgwire.Param(a, hexMark))
 	}
 	return p, nil
 }
@@ -258,40 +260,4 @@ func rowsOf(tag []byte) int64 {
 		return -1
 	}
 	return n
-}
-
-// paramText gives a parameter in text format; the server reads it in the type of the column it is compared with.
-func paramText(v row.Value) []byte {
-	switch v.Kind() {
-	case row.Null, row.Absent:
-		return nil
-	case row.Bytes:
-		return fmt.Appendf(nil, `\x%x`, v.Str())
-	case row.Date, row.Timestamp, row.Instant:
-		return appendTime(nil, v)
-	case row.Bool, row.Int, row.Uint, row.Float, row.Decimal, row.Text, row.Time, row.Interval, row.UUID, row.JSON, row.Array:
-	}
-	return v.AppendText([]byte{})
-}
-
-// appendTime writes a date or time as PostgreSQL reads it: years beyond 9999 bare, years before 1 counted down from 1 BC.
-func appendTime(b []byte, v row.Value) []byte {
-	t := v.GoTime()
-	y, bc := t.Year(), false
-	if y < 1 {
-		y, bc = 1-y, true
-	}
-	b = fmt.Appendf(b, "%04d", y)
-	switch v.Kind() {
-	case row.Date:
-		b = t.AppendFormat(b, "-01-02")
-	case row.Instant:
-		b = t.AppendFormat(b, "-01-02 15:04:05.999999999Z")
-	default:
-		b = t.AppendFormat(b, "-01-02 15:04:05.999999999")
-	}
-	if bc {
-		b = append(b, " BC"...)
-	}
-	return b
 }

@@ -90,33 +90,11 @@ const indexesSQL = `SELECT i.indrelid, c.relname, i.indkey::text, i.indnkeyatts 
  WHERE i.indrelid = ANY($1::oid[]) AND i.indisunique AND i.indisvalid AND i.indisready AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL
  ORDER BY i.indrelid, i.indisprimary DESC, c.relname`
 
-// splitName takes a name apart at its dots; parts in double quotes are taken as they are.
-func splitName(name string) []string {
-	var parts []string
-	var b strings.Builder
-	quoted := false
-	for i := 0; i < len(name); i++ {
-		switch c := name[i]; {
-		case c == '"' && quoted && i+1 < len(name) && name[i+1] == '"':
-			b.WriteByte('"')
-			i++
-		case c == '"' && (quoted || b.Len() == 0):
-			quoted = !quoted
-		case c == '.' && !quoted:
-			parts = append(parts, b.String())
-			b.Reset()
-		default:
-			b.WriteByte(c)
-		}
-	}
-	return append(parts, b.String())
-}
-
 // lookUp finds tables by the names of a project, in the same order; nil where there is none.
 func lookUp(ctx context.Context, c *pgconn.PgConn, names []string) ([]*table, error) {
 	out := make([]*table, len(names))
 	for i, name := range names {
-		parts := splitName(name)
+		parts := connector.SplitName(name, '"')
 		if len(parts) > 2 || strings.Contains(name, "\x00") {
 			continue
 		}

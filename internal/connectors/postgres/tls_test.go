@@ -9,25 +9,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/upwelldata/upwell/internal/connector"
 	"github.com/upwelldata/upwell/internal/fault"
 	"github.com/upwelldata/upwell/internal/testdb"
 )
-
-// otherCA is an authority that did not sign the server's certificate.
-const otherCA = `-----BEGIN CERTIFICATE-----
-MIIBjzCCATWgAwIBAgIUL2lw/axLSeFNLVLxHFQQRtvMbjowCgYIKoZIzj0EAwIw
-HDEaMBgGA1UEAwwRYW5vdGhlciBhdXRob3JpdHkwIBcNMjYxMTI4MTkyMDIwWhgP
-MjEyNjExMDQxOTIwMjBaMBwxGjAYBgNVBAMMEWFub3RoZXIgYXV0aG9yaXR5MFkw
-EwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEk73L4LVvgAJNpJq+ZgkcCRz2XM8yx0Lx
-KnXJTBEaa21Uhz8ftqeqvqxzPqGtZWFOO2GtQahRQ+a5FqJtJa71xKNTMFEwHQYD
-VR0OBBYEFIFawKIzQHhNfGkTIx42sM8fn3zrMB8GA1UdIwQYMBaAFIFawKIzQHhN
-fGkTIx42sM8fn3zrMA8GA1UdEwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDSAAwRQIg
-JftKJBM1qmF1S4hUnh3oecIW9vnGIrxjlDx+RTFuFS8CIQC89C8Bth9KDplriUHU
-erUYw/9DugeYJYmDraB1Oo5t2A==
------END CERTIFICATE-----
-`
 
 // deaf stands before the server as one that knows no encryption: it answers the client's wish with N and passes on the rest
 // (https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-SSL).
@@ -83,10 +70,7 @@ func Test_encryption_is_what_sslmode_says(t *testing.T) {
 		t.Fatal(err)
 	}
 	plainHost, plainPort := deaf(t, u.Host)
-	foreign := filepath.Join(t.TempDir(), "other.pem")
-	if err := os.WriteFile(foreign, []byte(otherCA), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	_, foreign := testdb.Certificate(t, time.Now().Add(time.Hour), "localhost") // an authority that did not sign the server's
 	for _, c := range []struct {
 		name, host, mode, ca string
 		plain                bool   // the server knows no encryption

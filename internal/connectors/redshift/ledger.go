@@ -93,7 +93,7 @@ func (s *source) send(ctx context.Context, c *pgconn.PgConn, st connector.Statem
 	if s.extended {
 		params := make([][]byte, len(st.Params))
 		for i, v := range st.Params {
-			if params[i] = paramText(v); len(params[i]) > maxText {
+			if params[i] = pgwire.Param(v, ""); len(params[i]) > maxText {
 				return pgconn.CommandTag{}, tooLong(len(params[i]))
 			}
 		}

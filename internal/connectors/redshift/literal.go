@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/upwelldata/upwell/internal/connector/pgwire"
 	"github.com/upwelldata/upwell/internal/fault"
 	"github.com/upwelldata/upwell/internal/row"
 )
@@ -17,7 +18,7 @@ const maxText = 65535
 // place, which the server replaces by CHR(92). Texts have no type of their own until the server compares them with something, as bound
 // parameters have.
 func literal(v row.Value) (string, error) {
-	text := paramText(v)
+	text := pgwire.Param(v, "")
 	switch {
 	case text == nil:
 		return "NULL", nil
@@ -45,42 +46,6 @@ func literal(v row.Value) (string, error) {
 func tooLong(n int) error {
 	return fault.New(fault.SourceValue, "a value of %d bytes is longer than the %d that a VARCHAR of Redshift holds", n, maxText).
 		WithFix("With diff: warehouse: map fewer or shorter fields, or use diff: local.")
-}
-
-// paramText is a value as text; nil is null.
-func paramText(v row.Value) []byte {
-	switch v.Kind() {
-	case row.Null, row.Absent:
-		return nil
-	case row.Bytes:
-		return fmt.Appendf(nil, "%x", v.Str())
-	case row.Date, row.Timestamp, row.Instant:
-		return appendTime(nil, v)
-	case row.Bool, row.Int, row.Uint, row.Float, row.Decimal, row.Text, row.Time, row.Interval, row.UUID, row.JSON, row.Array:
-	}
-	return v.AppendText([]byte{})
-}
-
-// appendTime writes a date or time as Redshift reads it: years before 1 counted down from 1 BC.
-func appendTime(b []byte, v row.Value) []byte {
-	t := v.GoTime()
-	y, bc := t.Year(), false
-	if y < 1 {
-		y, bc = 1-y, true
-	}
-	b = fmt.Appendf(b, "%04d", y)
-	switch v.Kind() {
-	case row.Date:
-		b = t.AppendFormat(b, "-01-02")
-	case row.Instant:
-		b = t.AppendFormat(b, "-01-02 15:04:05.999999999+00")
-	default:
-		b = t.AppendFormat(b, "-01-02 15:04:05.999999999")
-	}
-	if bc {
-		b = append(b, " BC"...)
-	}
-	return b
 }
 
 // splice writes values in place of $1, $2… wherever these stand outside of quotes and comments. A statement without values is left

@@ -82,7 +82,7 @@ func (s *source) prepare(ctx context.Context, c *pgconn.PgConn, q connector.Quer
 	var fields []pgconn.FieldDescription
 	if s.extended {
 		for _, a := range args {
-			p.params = append(p.params, paramText(a))
+			p.params = append(p.params, pgwire.Param(a, ""))
 		}
 		desc, err := c.Prepare(ctx, "", sql, nil)
 		if err != nil {

@@ -5,6 +5,8 @@ import (
 	"math"
 	"math/bits"
 	"strconv"
+
+	"github.com/upwelldata/upwell/internal/connector/pgwire"
 )
 
 // Values the types can hold and the program cannot carry exactly. The column and a cast are added by the caller.
@@ -368,17 +370,9 @@ func appendClock(dst, word []byte, neg bool) ([]byte, error) {
 	part(minutes, 'M')
 	if us != 0 {
 		if neg {
-			dst = append(dst, '-')
+			us = -us
 		}
-		dst = strconv.AppendInt(dst, us/1_000_000, 10)
-		if f := us % 1_000_000; f != 0 {
-			text := strconv.AppendInt(nil, f+1_000_000, 10)
-			for text[len(text)-1] == '0' {
-				text = text[:len(text)-1]
-			}
-			dst = append(append(dst, '.'), text[1:]...)
-		}
-		dst = append(dst, 'S')
+		dst = pgwire.AppendSeconds(dst, us)
 	}
 	return dst, nil
 }

@@ -1,10 +1,11 @@
-// Package packed writes and reads the small parts that both homes of a ledger make their rows of: lengths, numbers, texts.
+// Package packed writes and reads the small parts that rows of a ledger, in both of its homes, and plans kept in memory are made of:
+// lengths, numbers, texts.
 package packed
 
 import "encoding/binary"
 
 // AppendBytes appends a length and what it counts.
-func AppendBytes[T string | []byte](b []byte, s T) []byte {
+func AppendBytes[T ~string | ~[]byte](b []byte, s T) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 

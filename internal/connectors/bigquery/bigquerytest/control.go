@@ -1,55 +1,26 @@
 package bigquerytest
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"io"
 	"net/http"
 	"strings"
 
-	"github.com/apache/arrow-go/v18/arrow/array"
-
+	"github.com/upwelldata/upwell/internal/standin"
 	"github.com/upwelldata/upwell/internal/warehousetest"
 )
 
 // control adds the addresses under /_sandbox/: they look into the stand-in, change its data and make it misbehave.
 func (s *Server) control(mux *http.ServeMux) {
-	mux.HandleFunc("GET /_sandbox/records/{object}", func(w http.ResponseWriter, r *http.Request) {
-		rows, err := s.Records(r.Context(), r.PathValue("object"))
-		if err != nil {
-			answer(w, http.StatusNotFound, map[string]string{"error": worded(err, "").message})
-			return
-		}
-		answer(w, http.StatusOK, rows)
-	})
-	mux.HandleFunc("GET /_sandbox/stats", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, s.Stats()) })
-	post := func(path string, f func(r *http.Request, body []byte) error) {
-		mux.HandleFunc("POST /_sandbox/"+path, func(w http.ResponseWriter, r *http.Request) {
-			body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 16<<20))
-			if err == nil {
-				err = f(r, body)
-			}
-			if err != nil {
-				answer(w, http.StatusBadRequest, map[string]string{"error": worded(err, "").message})
-				return
-			}
-			w.WriteHeader(http.StatusNoContent)
-		})
-	}
-	post("sql", func(r *http.Request, b []byte) error { return s.Exec(r.Context(), string(b)) })
-	post("faults", func(_ *http.Request, b []byte) error {
-		var f Fault
-		d := json.NewDecoder(bytes.NewReader(b))
-		d.DisallowUnknownFields()
-		if err := d.Decode(&f); err != nil {
-			return err
-		}
-		s.Inject(f)
-		return nil
-	})
-	post("clear_faults", func(*http.Request, []byte) error { s.ClearFaults(); return nil })
-	post("expire", func(*http.Request, []byte) error { s.ExpireTokens(); return nil })
+	standin.Sandbox{
+		Records: func(ctx context.Context, table string) (any, error) { return s.Records(ctx, table) },
+		Show:    map[string]func() any{"stats": func() any { return s.Stats() }},
+		Do: map[string]func(context.Context, []byte) error{
+			"sql":    func(ctx context.Context, sql []byte) error { return s.Exec(ctx, string(sql)) },
+			"faults": standin.Take(s.Inject), "clear_faults": standin.Event(s.ClearFaults), "expire": standin.Event(s.ExpireTokens),
+		},
+		Words: func(err error) string { return worded(err, "").message },
+	}.Serve(mux)
 }
 
 // Records gives a table's rows as JSON objects, columns by name. A name without a dataset is one of Dataset's.
@@ -66,14 +37,5 @@ func (s *Server) Records(ctx context.Context, table string) ([]json.RawMessage, 
 	for i, p := range parts {
 		parts[i] = warehousetest.Ident(p)
 	}
-	out := []json.RawMessage{}
-	for b, err := range session.Read(ctx, "SELECT CAST(to_json(x) AS VARCHAR) FROM "+strings.Join(parts, ".")+" AS x") {
-		if err != nil {
-			return nil, err
-		}
-		for i := range int(b.NumRows()) {
-			out = append(out, json.RawMessage(strings.Clone(b.Column(0).(*array.String).Value(i))))
-		}
-	}
-	return out, nil
+	return session.Objects(ctx, "SELECT CAST(to_json(x) AS VARCHAR) FROM "+strings.Join(parts, ".")+" AS x")
 }

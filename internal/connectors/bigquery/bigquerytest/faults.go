@@ -6,6 +6,8 @@ import (
 	"net/http"
 
 	"google.golang.org/grpc/codes"
+
+	"github.com/upwelldata/upwell/internal/standin"
 )
 
 // Fault is something that goes wrong with requests of one kind.
@@ -34,52 +36,28 @@ type Fault struct {
 	Arrived chan<- struct{} `json:"-"`
 }
 
-type fault struct {
-	Fault
-	left int
-}
-
 // Inject adds a fault; the first with something left happens.
-func (s *Server) Inject(f Fault) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	left := f.Times
-	if left == 0 {
-		left = 1
-	}
-	s.faults = append(s.faults, &fault{f, left})
-}
+func (s *Server) Inject(f Fault) { s.faults.Add(f, f.On, f.Skip, f.Times) }
 
 // ClearFaults ends all faults.
-func (s *Server) ClearFaults() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.faults = nil
-}
+func (s *Server) ClearFaults() { s.faults.Clear() }
 
 // draw counts a request and gives its fault.
 func (s *Server) draw(kind string) *Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stats.Requests[kind]++
-	for _, f := range s.faults {
-		switch {
-		case f.left == 0, f.On != "" && f.On != kind:
-		case f.Skip > 0:
-			f.Skip--
-		default:
-			if f.left > 0 {
-				f.left--
-			}
-			if f.Expire {
-				clear(s.tokens)
-			}
-			one := f.Fault
-			f.Arrived = nil
-			return &one
-		}
+	f, first := s.faults.Draw(kind)
+	if f == nil {
+		return &Fault{}
 	}
-	return &Fault{}
+	if f.Expire {
+		clear(s.tokens)
+	}
+	if !first {
+		f.Arrived = nil
+	}
+	return f
 }
 
 func (f *Fault) arrive() {
@@ -103,25 +81,12 @@ func (s *Server) counted(kind string, h func(http.ResponseWriter, *http.Request)
 		s.asked.Add(1)
 		defer s.asked.Done()
 		f := s.draw(kind)
-		switch {
-		case f.Reset:
-			panic(http.ErrAbortHandler)
-		case f.Status != 0:
-			if f.Wait != "" {
-				w.Header().Set("Retry-After", f.Wait)
-			}
-			refuse(w, &problem{f.Status, f.Reason, f.Message})
-			return
-		case f.Hold != nil && kind != "insert":
-			f.arrive()
-			select {
-			case <-f.Hold:
-			case <-r.Context().Done():
-				return
-			}
+		weather := standin.Weather{Reset: f.Reset, Status: f.Status, RetryAfter: f.Wait, Cut: f.Cut}
+		if kind != "insert" { // a query is held when it runs
+			weather.Hold, weather.Arrived = f.Hold, f.Arrived
 		}
-		if f.Cut > 0 {
-			w = &cutting{ResponseWriter: w, left: f.Cut}
+		if w = weather.Befall(w, r, func() { refuse(w, &problem{f.Status, f.Reason, f.Message}) }); w == nil {
+			return
 		}
 		err := h(w, r.WithContext(withFault(r, f)))
 		var p *problem
@@ -132,24 +97,6 @@ func (s *Server) counted(kind string, h func(http.ResponseWriter, *http.Request)
 			refuse(w, &problem{http.StatusBadRequest, "invalid", err.Error()})
 		}
 	})
-}
-
-// cutting cuts the connection after so many bytes.
-type cutting struct {
-	http.ResponseWriter
-	left int
-}
-
-func (c *cutting) Write(b []byte) (int, error) {
-	if len(b) < c.left {
-		c.left -= len(b)
-		return c.ResponseWriter.Write(b)
-	}
-	_, _ = c.ResponseWriter.Write(b[:c.left]) //nolint:errcheck // it is cut anyway
-	if f, ok := c.ResponseWriter.(http.Flusher); ok {
-		f.Flush()
-	}
-	panic(http.ErrAbortHandler)
 }
 
 func withFault(r *http.Request, f *Fault) context.Context {

@@ -7,7 +7,6 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -19,6 +18,7 @@ import (
 	"cloud.google.com/go/bigquery/storage/apiv1/storagepb"
 	"google.golang.org/grpc"
 
+	"github.com/upwelldata/upwell/internal/standin"
 	"github.com/upwelldata/upwell/internal/warehousetest"
 )
 
@@ -56,7 +56,7 @@ type Server struct {
 	jobs   map[string]*job
 	kept   []*job // with rows, old to new
 	tokens map[string]time.Time
-	faults []*fault
+	faults standin.Faults[Fault]
 	stats  Stats
 	bytes  int64 // what the next queries would read, when set
 }
@@ -231,14 +231,8 @@ func refuse(w http.ResponseWriter, p *problem) {
 }
 
 func answer(w http.ResponseWriter, status int, v any) {
-	b, err := json.Marshal(v)
-	if err != nil {
-		panic(err)
-	}
 	w.Header().Set("Content-Type", "application/json; charset=UTF-8")
-	w.Header().Set("Content-Length", fmt.Sprint(len(b)))
-	w.WriteHeader(status)
-	_, _ = w.Write(b) //nolint:errcheck // the client may have gone
+	standin.Answer(w, status, v)
 }
 
 func random(n int) string {

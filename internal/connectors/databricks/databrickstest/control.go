@@ -1,14 +1,11 @@
 package databrickstest
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"io"
 	"net/http"
-	"strings"
 
-	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/upwelldata/upwell/internal/standin"
 )
 
 // Trouble is what POST /_sandbox/faults takes: each field that is set makes one of the faults of faults.go.
@@ -61,54 +58,24 @@ func (s *Server) Records(ctx context.Context, object string) ([]json.RawMessage,
 		return nil, err
 	}
 	defer session.Close()
-	out := []json.RawMessage{}
-	for b, err := range session.Read(ctx, text) {
-		if err != nil {
-			return nil, err
-		}
-		for i := range int(b.NumRows()) {
-			out = append(out, json.RawMessage(strings.Clone(b.Column(0).(*array.String).Value(i)))) //nolint:forcetypeassert // a text
-		}
-	}
-	return out, nil
+	return session.Objects(ctx, text)
 }
 
 // ClearFaults ends all faults.
-func (s *Server) ClearFaults() { s.fault(func(f *faults) { *f = faults{} }) }
+func (s *Server) ClearFaults() {
+	s.fault(func(f *faults) { *f = faults{} })
+	s.failures.Clear()
+	s.refusals.Clear()
+}
 
 // control adds the addresses under /_sandbox/: they look into the stand-in, change its data and make it misbehave.
 func (s *Server) control(mux *http.ServeMux) {
-	mux.HandleFunc("GET /_sandbox/records/{object}", func(w http.ResponseWriter, r *http.Request) {
-		rows, err := s.Records(r.Context(), r.PathValue("object"))
-		if err != nil {
-			answer(w, http.StatusNotFound, map[string]string{"error": words(err)})
-			return
-		}
-		answer(w, http.StatusOK, rows)
-	})
-	post := func(path string, do func(r *http.Request, body []byte) error) {
-		mux.HandleFunc("POST /_sandbox/"+path, func(w http.ResponseWriter, r *http.Request) {
-			body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 16<<20))
-			if err == nil {
-				err = do(r, body)
-			}
-			if err != nil {
-				answer(w, http.StatusBadRequest, map[string]string{"error": words(err)})
-				return
-			}
-			w.WriteHeader(http.StatusNoContent)
-		})
-	}
-	post("sql", func(r *http.Request, b []byte) error { return s.Exec(r.Context(), string(b)) })
-	post("faults", func(_ *http.Request, b []byte) error {
-		var t Trouble
-		d := json.NewDecoder(bytes.NewReader(b))
-		d.DisallowUnknownFields()
-		if err := d.Decode(&t); err != nil {
-			return err
-		}
-		s.make(t)
-		return nil
-	})
-	post("clear_faults", func(*http.Request, []byte) error { s.ClearFaults(); return nil })
+	standin.Sandbox{
+		Records: func(ctx context.Context, table string) (any, error) { return s.Records(ctx, table) },
+		Do: map[string]func(context.Context, []byte) error{
+			"sql":    func(ctx context.Context, sql []byte) error { return s.Exec(ctx, string(sql)) },
+			"faults": standin.Take(s.make), "clear_faults": standin.Event(s.ClearFaults),
+		},
+		Words: words,
+	}.Serve(mux)
 }

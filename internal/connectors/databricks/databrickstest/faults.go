@@ -3,33 +3,28 @@ package databrickstest
 import (
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
+
+	"github.com/upwelldata/upwell/internal/standin"
 )
 
 // faults is what goes wrong next. Under the server's lock.
 type faults struct {
-	fail      map[string]*failure // by part of a path
-	expire    int                 // downloads whose link is over
-	lost      map[int]bool        // chunks the storage does not have
-	unlinked  map[int]bool        // chunks the API gives no link to
-	between   int                 // downloads that end between two messages
-	within    int                 // downloads whose connection breaks in the middle
-	kill      int                 // reads that somebody cancels
+	expire    int          // downloads whose link is over
+	lost      map[int]bool // chunks the storage does not have
+	unlinked  map[int]bool // chunks the API gives no link to
+	between   int          // downloads that end between two messages
+	within    int          // downloads whose connection breaks in the middle
+	kill      int          // reads that somebody cancels
 	truncated bool
+	late      bool  // information_schema does not know what was made
 	miscount  int64 // added to every result's number of rows
-	refusals  []refusal
 }
 
+// failure is an answer to requests whose path holds a part.
 type failure struct {
-	status, times int
-	header        string // Retry-After
-	body          string
-}
-
-type refusal struct {
-	part, message string
-	times         int
+	status       int
+	header, body string // of Retry-After
 }
 
 func (s *Server) fault(set func(*faults)) {
@@ -71,6 +66,10 @@ func (s *Server) Truncate() { s.fault(func(f *faults) { f.truncated = true }) }
 // Miscount makes every manifest from now on count so many rows too much.
 func (s *Server) Miscount(rows int64) { s.fault(func(f *faults) { f.miscount = rows }) }
 
+// Lag makes information_schema come late: tables that are there are not in it. It was seen to be behind:
+// https://github.com/databricks/dbt-databricks/pull/799.
+func (s *Server) Lag() { s.fault(func(f *faults) { f.late = true }) }
+
 // Suspend stops the warehouse. The next statement starts it, and is looked at so often before it runs.
 func (s *Server) Suspend(looks int) {
 	s.mu.Lock()
@@ -80,17 +79,12 @@ func (s *Server) Suspend(looks int) {
 
 // Fail answers the next requests whose path holds a part with a status, and Retry-After if it is not "".
 func (s *Server) Fail(part string, status, times int, retryAfter, body string) {
-	s.fault(func(f *faults) {
-		if f.fail == nil {
-			f.fail = map[string]*failure{}
-		}
-		f.fail[part] = &failure{status, times, retryAfter, body}
-	})
+	s.failures.Add(failure{status, retryAfter, body}, part, 0, times)
 }
 
 // Refuse makes the next statements that hold a text fail with a message of the server's.
 func (s *Server) Refuse(part, message string, times int) {
-	s.fault(func(f *faults) { f.refusals = append(f.refusals, refusal{part, message, times}) })
+	s.refusals.Add(message, part, 0, times)
 }
 
 // Conflict makes the next statements that hold a text lose against another writer of the same table
@@ -100,13 +94,8 @@ func (s *Server) Conflict(part string, times int) {
 }
 
 func (s *Server) refused(sql string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for i := range s.faults.refusals {
-		if r := &s.faults.refusals[i]; r.times > 0 && strings.Contains(sql, r.part) {
-			r.times--
-			return said(r.message)
-		}
+	if message, _ := s.refusals.DrawIn(sql); message != nil {
+		return said(*message)
 	}
 	return nil
 }
@@ -119,25 +108,16 @@ func (s said) Error() string { return string(s) }
 // faulty answers requests that Fail chose.
 func (s *Server) faulty(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.mu.Lock()
-		var hit failure
-		for part, f := range s.faults.fail {
-			if f.times > 0 && strings.Contains(r.URL.Path, part) {
-				f.times--
-				hit = *f
-			}
-		}
-		s.mu.Unlock()
-		if hit.status == 0 {
+		f, _ := s.failures.DrawIn(r.URL.Path)
+		if f == nil {
 			next.ServeHTTP(w, r)
 			return
 		}
-		if hit.header != "" {
-			w.Header().Set("Retry-After", hit.header)
-		}
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(hit.status)
-		fmt.Fprint(w, hit.body)
+		standin.Weather{Status: f.status, RetryAfter: f.header}.Befall(w, r, func() {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(f.status)
+			fmt.Fprint(w, f.body) //nolint:gosec // G705: what a test said, which no browser shows
+		})
 	})
 }
 

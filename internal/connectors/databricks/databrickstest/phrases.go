@@ -62,6 +62,9 @@ func (t *translator) word(tokens []warehousetest.Token, i int) (string, int, err
 	return tokens[i].Text, i + 1, nil
 }
 
+// tables is the view that tells which tables are there.
+const tables = "system.information_schema.tables "
+
 // informationSchema narrows information_schema.X to a catalog: Databricks has one per catalog (sql-ref-information-schema).
 func (t *translator) informationSchema(tokens []warehousetest.Token, i int, catalog string) (string, int, error) {
 	if i+2 >= len(tokens) || !tokens[i+1].Is(".") {

@@ -9,12 +9,12 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"encoding/json"
 	"net"
 	"net/http"
 	"sync"
 	"time"
 
+	"github.com/upwelldata/upwell/internal/standin"
 	"github.com/upwelldata/upwell/internal/warehousetest"
 )
 
@@ -49,6 +49,8 @@ type Server struct {
 	stopped    bool     // the warehouse
 	warming    int      // looks until a starting warehouse runs statements
 	faults     faults
+	failures   standin.Faults[failure]
+	refusals   standin.Faults[string]
 	log        []Call
 }
 
@@ -177,11 +179,7 @@ func (c *counting) WriteHeader(status int) {
 // Unwrap lets http.ResponseController reach the connection.
 func (c *counting) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
-func answer(w http.ResponseWriter, status int, v any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(v) //nolint:errcheck // the client has gone away
-}
+func answer(w http.ResponseWriter, status int, v any) { standin.Answer(w, status, v) }
 
 // refuse answers as the API does, https://docs.databricks.com/api/workspace/introduction
 func refuse(w http.ResponseWriter, status int, code, message string) {

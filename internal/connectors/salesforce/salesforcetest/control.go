@@ -1,11 +1,14 @@
 package salesforcetest
 
 import (
-	"encoding/json"
+	"context"
+	"errors"
 	"maps"
 	"net/http"
 	"sort"
 	"strings"
+
+	"github.com/upwelldata/upwell/internal/standin"
 )
 
 // Stats is what happened since Start or Reset.
@@ -127,68 +130,33 @@ func (s *Server) UseUp(n int64) {
 
 // control adds the addresses under /_sandbox/, which no Salesforce has: they look into the stand-in and make it misbehave.
 func (s *Server) control(mux *http.ServeMux) {
-	mux.HandleFunc("GET /_sandbox/records/{object}", func(w http.ResponseWriter, r *http.Request) {
-		list := s.Records(r.PathValue("object"))
-		if list == nil {
-			writeJSON(w, 404, map[string]string{"error": "no such object"})
-			return
-		}
-		writeJSON(w, 200, list)
-	})
-	mux.HandleFunc("GET /_sandbox/objects", func(w http.ResponseWriter, _ *http.Request) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		var list []Object
-		for _, key := range s.objects {
-			list = append(list, s.tables[key].object)
-		}
-		writeJSON(w, 200, list)
-	})
-	mux.HandleFunc("GET /_sandbox/stats", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, 200, s.Stats()) })
-	mux.HandleFunc("GET /_sandbox/jobs", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, 200, s.Jobs()) })
-	post := func(path string, f func(*http.Request) error) {
-		mux.HandleFunc("POST /_sandbox/"+path, func(w http.ResponseWriter, r *http.Request) {
-			if err := f(r); err != nil {
-				writeJSON(w, 400, map[string]string{"error": err.Error()})
-				return
+	standin.Sandbox{
+		Records: func(_ context.Context, object string) (any, error) {
+			if list := s.Records(object); list != nil {
+				return list, nil
 			}
-			w.WriteHeader(http.StatusNoContent)
-		})
-	}
-	post("objects", func(r *http.Request) error {
-		var o Object
-		if err := decode(r, &o); err != nil {
-			return err
-		}
-		return s.Define(o)
-	})
-	post("faults", func(r *http.Request) error {
-		var f Fault
-		if err := decode(r, &f); err != nil {
-			return err
-		}
-		s.Inject(f)
-		return nil
-	})
-	post("row_faults", func(r *http.Request) error {
-		var f RowFault
-		if err := decode(r, &f); err != nil {
-			return err
-		}
-		s.InjectRow(f)
-		return nil
-	})
-	post("clear_faults", func(*http.Request) error { s.ClearFaults(); return nil })
-	post("reset", func(*http.Request) error { return s.Reset() })
-	post("expire_tokens", func(*http.Request) error { s.ExpireTokens(); return nil })
-	post("advance_jobs", func(*http.Request) error { s.AdvanceJobs(); return nil })
-	post("forget_jobs", func(*http.Request) error { s.ForgetJobs(); return nil })
+			return nil, errors.New("no such object")
+		},
+		Show: map[string]func() any{
+			"objects": s.described, "stats": func() any { return s.Stats() }, "jobs": func() any { return s.Jobs() },
+		},
+		Do: map[string]func(context.Context, []byte) error{
+			"objects": standin.Try(s.Define), "faults": standin.Take(s.Inject), "row_faults": standin.Take(s.InjectRow),
+			"clear_faults": standin.Event(s.ClearFaults), "reset": func(context.Context, []byte) error { return s.Reset() },
+			"expire_tokens": standin.Event(s.ExpireTokens), "advance_jobs": standin.Event(s.AdvanceJobs), "forget_jobs": standin.Event(s.ForgetJobs),
+		},
+		Words: error.Error,
+	}.Serve(mux)
 }
 
-func decode(r *http.Request, v any) error {
-	d := json.NewDecoder(r.Body)
-	d.DisallowUnknownFields()
-	return d.Decode(v)
+func (s *Server) described() any {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var list []Object
+	for _, key := range s.objects {
+		list = append(list, s.tables[key].object)
+	}
+	return list
 }
 
 // ObjectNames lists the objects, sorted.

@@ -5,7 +5,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
-	"time"
+
+	"github.com/upwelldata/upwell/internal/standin"
 )
 
 // Fault is something that goes wrong with requests.
@@ -48,14 +49,7 @@ type RowFault struct {
 }
 
 // Duration is a time.Duration written as "150ms" in JSON.
-type Duration time.Duration
-
-// UnmarshalText reads "150ms".
-func (d *Duration) UnmarshalText(b []byte) error {
-	v, err := time.ParseDuration(string(b))
-	*d = Duration(v)
-	return err
-}
+type Duration = standin.Duration
 
 // LockRow is the refusal of a record somebody else holds for more than ten seconds; wrapped as a trigger passes it on.
 func LockRow(object, field, equals string, times int, wrapped bool) RowFault {
@@ -70,85 +64,39 @@ func LockRow(object, field, equals string, times int, wrapped bool) RowFault {
 	return f
 }
 
-type fault struct {
-	Fault
-	left int
-}
-
-type rowFault struct {
-	RowFault
-	left int
-}
-
 // Inject adds a fault; the first that matches a request happens.
-func (s *Server) Inject(f Fault) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.faults = append(s.faults, &fault{f, times(f.Times)})
-}
+func (s *Server) Inject(f Fault) { s.faults.Add(f, f.Match, f.Skip, f.Times) }
 
 // InjectRow adds a fault of records.
-func (s *Server) InjectRow(f RowFault) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.rows = append(s.rows, &rowFault{f, times(f.Times)})
-}
+func (s *Server) InjectRow(f RowFault) { s.rows.Add(f, "", f.Skip, f.Times) }
 
 // ClearFaults ends all faults.
 func (s *Server) ClearFaults() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.faults, s.rows = nil, nil
+	s.faults.Clear()
+	s.rows.Clear()
 }
 
-func times(n int) int {
-	if n == 0 {
-		return 1
-	}
-	return n
-}
-
-func (s *Server) nextFault(r *http.Request) *fault {
-	line := r.Method + " " + r.URL.RequestURI()
-	for _, f := range s.faults {
-		if f.left == 0 || !strings.Contains(line, f.Match) {
-			continue
-		}
-		if f.Skip > 0 {
-			f.Skip--
-			continue
-		}
-		if f.left > 0 {
-			f.left--
-		}
-		return f
-	}
-	return nil
+func (s *Server) nextFault(r *http.Request) *Fault {
+	f, _ := s.faults.DrawIn(r.Method + " " + r.URL.RequestURI())
+	return f
 }
 
 // injected tells the error a record is to get, if any.
 func (s *Server) injected(t *table, d *draft, r *record, id string) *itemError {
-	for _, f := range s.rows {
-		if f.left == 0 || f.Object != "" && !strings.EqualFold(f.Object, t.object.Name) || !f.picks(t, d, r, id) {
-			continue
-		}
-		if f.Skip > 0 {
-			f.Skip--
-			continue
-		}
-		if f.left > 0 {
-			f.left--
-		}
-		e := &itemError{f.Code, f.Message, f.Fields}
-		if e.Fields == nil {
-			e.Fields = []string{}
-		}
-		return e
+	f, _ := s.rows.DrawIf(func(f *RowFault) bool {
+		return (f.Object == "" || strings.EqualFold(f.Object, t.object.Name)) && f.picks(t, d, r, id)
+	})
+	if f == nil {
+		return nil
 	}
-	return nil
+	e := &itemError{f.Code, f.Message, f.Fields}
+	if e.Fields == nil {
+		e.Fields = []string{}
+	}
+	return e
 }
 
-func (f *rowFault) picks(t *table, d *draft, r *record, id string) bool {
+func (f *RowFault) picks(t *table, d *draft, r *record, id string) bool {
 	if f.Field == "" {
 		return true
 	}
@@ -167,34 +115,13 @@ func (f *rowFault) picks(t *table, d *draft, r *record, id string) bool {
 }
 
 // before waits as told; false means the connection is to be cut now.
-func (f *fault) before(r *http.Request) bool {
-	if f.Arrived != nil {
-		select {
-		case f.Arrived <- struct{}{}:
-		case <-r.Context().Done():
-		}
-	}
-	if f.Hold != nil {
-		select {
-		case <-f.Hold:
-		case <-r.Context().Done():
-		}
-	}
-	if f.Delay > 0 {
-		timer := time.NewTimer(time.Duration(f.Delay))
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-r.Context().Done():
-		}
-	}
+func (f *Fault) before(r *http.Request) bool {
+	standin.Wait(r.Context(), f.Arrived, f.Hold, f.Delay)
 	return !f.ResetBefore
 }
 
-const page = "<!DOCTYPE html><html><head><title>Sign in</title></head><body><h1>Company proxy</h1></body></html>"
-
 // replace answers in place of the server, where the fault says so.
-func (f *fault) replace(a *answer) bool {
+func (f *Fault) replace(a *answer) bool {
 	for k, v := range f.Headers {
 		a.header.Set(k, v)
 	}
@@ -204,7 +131,7 @@ func (f *fault) replace(a *answer) bool {
 	switch {
 	case f.HTML:
 		a.header.Set("Content-Type", "text/html; charset=utf-8")
-		a.body.WriteString(page)
+		a.body.WriteString(standin.Page)
 		if a.status = f.Status; f.Status == 0 {
 			a.status = http.StatusOK
 		}
@@ -221,7 +148,7 @@ func (f *fault) replace(a *answer) bool {
 }
 
 // rewrite shortens or lengthens a list of results.
-func (f *fault) rewrite(body []byte) []byte {
+func (f *Fault) rewrite(body []byte) []byte {
 	if f.DropResults == 0 && f.ExtraResults == 0 {
 		return body
 	}

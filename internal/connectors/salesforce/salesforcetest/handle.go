@@ -124,7 +124,7 @@ func cut(w http.ResponseWriter) {
 	_ = c.Close() //nolint:errcheck // the connection ends either way
 }
 
-func (s *Server) begin(pattern string, r *http.Request) *fault {
+func (s *Server) begin(pattern string, r *http.Request) *Fault {
 	var form []string
 	if r.URL.Path == "/services/oauth2/token" && r.ParseForm() == nil {
 		form = slices.Sorted(maps.Keys(r.PostForm))

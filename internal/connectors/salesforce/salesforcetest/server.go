@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/upwelldata/upwell/internal/standin"
 )
 
 // Server is a running stand-in. Its methods may be called at any time.
@@ -27,8 +29,8 @@ type Server struct {
 	tables  map[string]*table // by lower-case name
 	objects []string          // in order of definition
 	auth    authority
-	faults  []*fault
-	rows    []*rowFault
+	faults  standin.Faults[Fault]
+	rows    standin.Faults[RowFault]
 	jobs    map[string]*job
 	jobSeq  uint64
 	cursors map[string]*cursor
@@ -149,7 +151,7 @@ func (s *Server) Reset() error {
 	s.cfg = s.initial
 	s.now = s.cfg.clock
 	s.tables, s.objects = map[string]*table{}, nil
-	s.faults, s.rows = nil, nil
+	s.ClearFaults()
 	s.jobs, s.cursors = map[string]*job{}, map[string]*cursor{}
 	s.jobSeq, s.used, s.batches = 0, 0, 0
 	s.stats = Stats{Requests: map[string]int{}, Rows: map[string]int{}}

@@ -2,11 +2,11 @@ package snowflaketest
 
 import (
 	"compress/gzip"
-	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"sort"
+
+	"github.com/upwelldata/upwell/internal/standin"
 )
 
 // refusal is an answer that says no.
@@ -24,24 +24,13 @@ type answer struct {
 }
 
 func (s *Server) succeed(w http.ResponseWriter, data any) {
-	writeJSON(w, http.StatusOK, answer{Data: data, Success: true})
+	standin.Answer(w, http.StatusOK, answer{Data: data, Success: true})
 }
 
 // refuse answers with a code. Every answer of the server has status 200.
 func (s *Server) refuse(w http.ResponseWriter, r refusal) {
 	data := map[string]any{"errorCode": r.code, "sqlState": r.state, "queryId": r.query, "line": -1, "pos": -1, "internalError": false}
-	writeJSON(w, http.StatusOK, answer{Data: data, Code: &r.code, Message: &r.message})
-}
-
-func writeJSON(w http.ResponseWriter, status int, v any) {
-	body, err := json.Marshal(v)
-	if err != nil {
-		panic(err)
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Content-Length", fmt.Sprint(len(body)))
-	w.WriteHeader(status)
-	_, _ = w.Write(body) //nolint:errcheck // the client may have gone
+	standin.Answer(w, http.StatusOK, answer{Data: data, Code: &r.code, Message: &r.message})
 }
 
 func plainBody(r *http.Request) (io.Reader, error) {

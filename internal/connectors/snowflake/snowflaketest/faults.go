@@ -3,6 +3,8 @@ package snowflaketest
 import (
 	"context"
 	"net/http"
+
+	"github.com/upwelldata/upwell/internal/standin"
 )
 
 // Fault is something that goes wrong with requests of one kind.
@@ -11,16 +13,17 @@ type Fault struct {
 	Skip  int    `json:"skip"`  // so many pass first
 	Times int    `json:"times"` // how often; 0 = once, -1 = for ever
 
-	Code    string `json:"code"`    // query: the statement ends with this code of the server's
-	State   string `json:"state"`   // and this SQLSTATE
-	Message string `json:"message"` // and these words
-	Status  int    `json:"status"`  // an HTTP status, without doing anything
-	Expire  bool   `json:"expire"`  // the session's token has expired just now
-	Queue   int    `json:"queue"`   // query: the warehouse resumes meanwhile: so many answers are "not ready"
-	JSON    bool   `json:"json"`    // query: the answer is in JSON
-	Rows    int    `json:"rows"`    // chunk: the last so many rows are missing from a stream that ends well
-	Cut     int    `json:"cut"`     // the connection is cut after so many bytes of the answer's body
-	Reset   bool   `json:"reset"`   // the connection is cut at once
+	Code    string `json:"code"`        // query: the statement ends with this code of the server's
+	State   string `json:"state"`       // and this SQLSTATE
+	Message string `json:"message"`     // and these words
+	Status  int    `json:"status"`      // an HTTP status, without doing anything
+	Wait    string `json:"retry_after"` // and when to come again
+	Expire  bool   `json:"expire"`      // the session's token has expired just now
+	Queue   int    `json:"queue"`       // query: the warehouse resumes meanwhile: so many answers are "not ready"
+	JSON    bool   `json:"json"`        // query: the answer is in JSON
+	Rows    int    `json:"rows"`        // chunk: the last so many rows are missing from a stream that ends well
+	Cut     int    `json:"cut"`         // the connection is cut after so many bytes of the answer's body
+	Reset   bool   `json:"reset"`       // the connection is cut at once
 
 	// Hold, when set, is received from before the statement runs (query) or the request is answered; Arrived is closed before
 	// that, when the statement can be ended already.
@@ -28,49 +31,33 @@ type Fault struct {
 	Arrived chan<- struct{} `json:"-"`
 }
 
-type fault struct {
-	Fault
-	left int
-}
-
 // Inject adds a fault; the first with something left happens.
-func (s *Server) Inject(f Fault) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	left := f.Times
-	if left == 0 {
-		left = 1
-	}
-	s.faults = append(s.faults, &fault{f, left})
-}
+func (s *Server) Inject(f Fault) { s.faults.Add(f, f.On, f.Skip, f.Times) }
 
 // ClearFaults ends all faults.
-func (s *Server) ClearFaults() {
+func (s *Server) ClearFaults() { s.faults.Clear() }
+
+// draw counts a request and gives its fault.
+func (s *Server) draw(kind string, r *http.Request) *Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.faults = nil
-}
-
-func (s *Server) nextFault(on string) *Fault {
-	for _, f := range s.faults {
-		switch {
-		case f.left == 0, f.On != "" && f.On != on:
-		case f.Skip > 0:
-			f.Skip--
-		default:
-			if f.left > 0 {
-				f.left--
-			}
-			return &f.Fault
-		}
+	s.stats.Requests[kind]++
+	f, first := s.faults.Draw(kind)
+	if f == nil {
+		return &Fault{}
 	}
-	return &Fault{}
+	if one := s.sessions[bearer(r)]; f.Expire && one != nil {
+		one.expired = true
+	}
+	if !first {
+		f.Arrived = nil
+	}
+	return f
 }
 
 func (f *Fault) arrive() {
 	if f.Arrived != nil {
 		close(f.Arrived)
-		f.Arrived = nil
 	}
 }
 
@@ -87,54 +74,16 @@ func faultOf(r *http.Request) *Fault {
 // counted counts requests of a kind and lets their faults happen.
 func (s *Server) counted(kind string, handle http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		s.mu.Lock()
-		s.stats.Requests[kind]++
-		f := s.nextFault(kind)
-		if f.Expire {
-			if one := s.sessions[bearer(r)]; one != nil {
-				one.expired = true
-			}
+		f := s.draw(kind, r)
+		weather := standin.Weather{Reset: f.Reset, Status: f.Status, RetryAfter: f.Wait, Cut: f.Cut}
+		if kind != "query" { // a statement is held when it runs
+			weather.Hold, weather.Arrived = f.Hold, f.Arrived
 		}
-		s.mu.Unlock()
-		if kind != "query" {
-			f.arrive()
-		}
-		switch {
-		case f.Reset:
-			panic(http.ErrAbortHandler)
-		case f.Status != 0:
-			http.Error(w, http.StatusText(f.Status), f.Status)
+		if w = weather.Befall(w, r, func() { http.Error(w, http.StatusText(f.Status), f.Status) }); w == nil {
 			return
-		case f.Hold != nil && kind != "query":
-			select {
-			case <-f.Hold:
-			case <-r.Context().Done():
-				return
-			}
-		}
-		if f.Cut > 0 {
-			w = &cutting{ResponseWriter: w, left: f.Cut}
 		}
 		handle(w, r.WithContext(context.WithValue(r.Context(), faultKey{}, f)))
 	}
-}
-
-// cutting cuts the connection after so many bytes.
-type cutting struct {
-	http.ResponseWriter
-	left int
-}
-
-func (c *cutting) Write(b []byte) (int, error) {
-	if len(b) < c.left {
-		c.left -= len(b)
-		return c.ResponseWriter.Write(b)
-	}
-	_, _ = c.ResponseWriter.Write(b[:c.left]) //nolint:errcheck // it is cut anyway
-	if f, ok := c.ResponseWriter.(http.Flusher); ok {
-		f.Flush()
-	}
-	panic(http.ErrAbortHandler)
 }
 
 // Stats is what happened since the start.

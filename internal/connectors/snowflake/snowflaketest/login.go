@@ -11,6 +11,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/upwelldata/upwell/internal/standin"
 	"github.com/upwelldata/upwell/internal/warehousetest"
 )
 
@@ -247,10 +248,10 @@ func bearer(r *http.Request) string {
 func (s *Server) oauth(w http.ResponseWriter, r *http.Request) {
 	user, secret, ok := r.BasicAuth()
 	if err := r.ParseForm(); err != nil || !ok || user != ClientID || secret != ClientSecret || r.Form.Get("grant_type") != "client_credentials" {
-		writeJSON(w, http.StatusUnauthorized, map[string]string{"error": "invalid_client", "error_description": "the client is not known"})
+		standin.Answer(w, http.StatusUnauthorized, map[string]string{"error": "invalid_client", "error_description": "the client is not known"})
 		return
 	}
-	writeJSON(w, http.StatusOK, map[string]any{"access_token": OAuthToken, "token_type": "Bearer", "expires_in": 600})
+	standin.Answer(w, http.StatusOK, map[string]any{"access_token": OAuthToken, "token_type": "Bearer", "expires_in": 600})
 }
 
 func null(s string) any {

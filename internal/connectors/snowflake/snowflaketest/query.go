@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/upwelldata/upwell/internal/standin"
 	"github.com/upwelldata/upwell/internal/warehousetest"
 )
 
@@ -114,7 +115,7 @@ func (s *Server) wait(w http.ResponseWriter, r *http.Request, q *running) {
 		}
 	}
 	code, message := "333333", "Query execution in progress"
-	writeJSON(w, http.StatusOK, answer{Code: &code, Message: &message, Data: map[string]any{"queryId": q.id, "getResultUrl": "/queries/" + q.id + "/result"}})
+	standin.Answer(w, http.StatusOK, answer{Code: &code, Message: &message, Data: map[string]any{"queryId": q.id, "getResultUrl": "/queries/" + q.id + "/result"}})
 }
 
 // abort ends a statement.

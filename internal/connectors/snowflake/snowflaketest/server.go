@@ -24,6 +24,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/upwelldata/upwell/internal/standin"
 	"github.com/upwelldata/upwell/internal/warehousetest"
 )
 
@@ -81,7 +82,7 @@ type Server struct {
 	masters    map[string]*session
 	warehouses map[string]bool // names that exist; true = suspended for good
 	hidden     map[string]bool // objects the role may not see, upper case
-	faults     []*fault
+	faults     standin.Faults[Fault]
 	stats      Stats
 	next       int
 	chunks     map[string]*chunk

@@ -9,7 +9,8 @@ import (
 	"net"
 	"net/http"
 	"strconv"
-	"time"
+
+	"github.com/upwelldata/upwell/internal/standin"
 )
 
 // Fault is something that goes wrong with requests.
@@ -51,119 +52,47 @@ type RowFault struct {
 }
 
 // Duration is a time.Duration written as "150ms" in JSON.
-type Duration time.Duration
-
-// UnmarshalText reads "150ms".
-func (d *Duration) UnmarshalText(b []byte) error {
-	v, err := time.ParseDuration(string(b))
-	*d = Duration(v)
-	return err
-}
-
-type fault struct {
-	Fault
-	left int
-}
-
-type rowFault struct {
-	RowFault
-	left int
-}
+type Duration = standin.Duration
 
 // Inject adds a fault; the first with something left happens.
-func (s *Server) Inject(f Fault) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.faults = append(s.faults, &fault{f, times(f.Times)})
-}
+func (s *Server) Inject(f Fault) { s.faults.Add(f, "", f.Skip, f.Times) }
 
 // InjectRow adds a fault of rows.
-func (s *Server) InjectRow(f RowFault) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.rows = append(s.rows, &rowFault{f, times(f.Times)})
-}
+func (s *Server) InjectRow(f RowFault) { s.rows.Add(f, "", 0, f.Times) }
 
 // ClearFaults ends all faults.
 func (s *Server) ClearFaults() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.faults, s.rows = nil, nil
-}
-
-func times(n int) int {
-	if n == 0 {
-		return 1
-	}
-	return n
+	s.faults.Clear()
+	s.rows.Clear()
 }
 
 func (s *Server) nextFault() *Fault {
-	for _, f := range s.faults {
-		if f.left == 0 {
-			continue
-		}
-		if f.Skip > 0 {
-			f.Skip--
-			continue
-		}
-		if f.left > 0 {
-			f.left--
-		}
-		return &f.Fault
+	if f, _ := s.faults.Draw(""); f != nil {
+		return f
 	}
 	return &Fault{}
 }
 
 // rowFault finds the fault of a row, if any.
 func (s *Server) rowFault(r *incomingRow) *RowFault {
-	for _, f := range s.rows {
-		if f.left == 0 {
-			continue
+	f, _ := s.rows.DrawIf(func(f *RowFault) bool {
+		if f.Field == "" {
+			return true
 		}
-		if f.Field != "" {
-			v, ok := r.Fields[f.Field]
-			if !ok {
-				v, ok = r.Key[f.Field]
-			}
-			if !ok || fmt.Sprint(v) != f.Equals {
-				continue
-			}
+		v, ok := r.Fields[f.Field]
+		if !ok {
+			v, ok = r.Key[f.Field]
 		}
-		if f.left > 0 {
-			f.left--
-		}
-		return &f.RowFault
-	}
-	return nil
+		return ok && fmt.Sprint(v) == f.Equals
+	})
+	return f
 }
 
 // before waits as told; false means the connection is to be cut now.
 func (f *Fault) before(r *http.Request) bool {
-	if f.Arrived != nil {
-		select {
-		case f.Arrived <- struct{}{}:
-		case <-r.Context().Done():
-		}
-	}
-	if f.Hold != nil {
-		select {
-		case <-f.Hold:
-		case <-r.Context().Done():
-		}
-	}
-	if f.Delay > 0 {
-		timer := time.NewTimer(time.Duration(f.Delay))
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-r.Context().Done():
-		}
-	}
+	standin.Wait(r.Context(), f.Arrived, f.Hold, f.Delay)
 	return !f.ResetBefore
 }
-
-const page = "<!DOCTYPE html><html><head><title>Sign in</title></head><body><h1>Company proxy</h1></body></html>"
 
 // replace answers in place of the server, where the fault says so.
 func (f *Fault) replace(w http.ResponseWriter) bool {
@@ -177,7 +106,7 @@ func (f *Fault) replace(w http.ResponseWriter) bool {
 	case f.HTML:
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.WriteHeader(status(http.StatusOK))
-		write(w, []byte(page))
+		write(w, []byte(standin.Page))
 	case f.Redirect != "":
 		w.Header().Set("Location", f.Redirect)
 		w.WriteHeader(status(http.StatusFound))

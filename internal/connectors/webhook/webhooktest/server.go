@@ -11,6 +11,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/upwelldata/upwell/internal/standin"
 )
 
 // Token is the bearer token a stand-in accepts, and SigningSecret the secret it verifies signatures with.
@@ -41,8 +43,8 @@ type Server struct {
 	open   bool // no token needed
 	tables map[string]*table
 	seen   map[string]bool // idempotency keys of inserts and events
-	faults []*fault
-	rows   []*rowFault
+	faults standin.Faults[Fault]
+	rows   standin.Faults[RowFault]
 	stats  Stats
 	flying int
 	nextID int
@@ -108,7 +110,7 @@ func (s *Server) Reset() {
 	defer s.mu.Unlock()
 	s.style, s.open = StyleResults, false
 	s.tables, s.seen = map[string]*table{}, map[string]bool{}
-	s.faults, s.rows = nil, nil
+	s.ClearFaults()
 	s.stats = Stats{Rows: map[string]int{}}
 	s.nextID = 0
 }
