@@ -119,7 +119,7 @@ func (s *show) later(ctx context.Context) (what string, err error) {
 // disappoint lets the spared account give a bad answer.
 func (s *show) disappoint(ctx context.Context) error {
 	return s.inWarehouse(ctx, func(c *sql.Conn) error {
-		_, err := c.ExecContext(ctx, `insert into nps_answers select getvariable('spared'), today + 1, 1 from warehouse_calendar`)
+		_, err := c.ExecContext(ctx, `insert into nps_answers select getvariable('spared'), calendar_day, 1 from warehouse_calendar where days_ago = -1`)
 		return err
 	})
 }
