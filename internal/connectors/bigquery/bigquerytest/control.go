@@ -9,8 +9,6 @@ import (
 	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow/array"
-
-	"github.com/upwelldata/upwell/internal/warehousetest"
 )
 
 // control adds the addresses under /_sandbox/: they look into the stand-in, change its data and make it misbehave.
@@ -59,15 +57,8 @@ func (s *Server) Records(ctx context.Context, table string) ([]json.RawMessage, 
 		return nil, err
 	}
 	defer session.Close()
-	if !strings.Contains(table, ".") {
-		table = Dataset + "." + table
-	}
-	parts := strings.Split(table, ".")
-	for i, p := range parts {
-		parts[i] = warehousetest.Ident(p)
-	}
 	out := []json.RawMessage{}
-	for b, err := range session.Read(ctx, "SELECT CAST(to_json(x) AS VARCHAR) FROM "+strings.Join(parts, ".")+" AS x") {
+	for b, err := range session.Read(ctx, "SELECT CAST(to_json(x) AS VARCHAR) FROM "+engineName(table)+" AS x") {
 		if err != nil {
 			return nil, err
 		}

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"sync"
 	"time"
 
@@ -40,6 +41,8 @@ type Server struct {
 
 	o        Options
 	listener net.Listener
+	web      *http.Server // see control
+	visitors *visitors
 	backend  *pgconn.Config
 	oids     map[uint32]uint32 // PostgreSQL's number of a type to Redshift's
 
@@ -76,6 +79,9 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if s.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", o.Listen); err != nil {
 		return nil, err
 	}
+	s.visitors = &visitors{Listener: s.listener, conns: make(chan net.Conn), done: make(chan struct{})}
+	s.web = &http.Server{Handler: s.control(), ReadHeaderTimeout: 10 * time.Second}
+	s.wg.Go(func() { _ = s.web.Serve(s.visitors) }) //nolint:errcheck // it ends by Close
 	s.wg.Go(s.accept)
 	return s, nil
 }
@@ -126,7 +132,8 @@ func (s *Server) Open() int {
 
 // Close ends all sessions.
 func (s *Server) Close() error {
-	err := s.listener.Close()
+	err := s.web.Close() // and with it the listener
+	close(s.visitors.done)
 	s.mu.Lock()
 	s.closing = true
 	for _, one := range s.sessions {
