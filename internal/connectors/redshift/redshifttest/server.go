@@ -132,8 +132,8 @@ func (s *Server) Open() int {
 
 // Close ends all sessions.
 func (s *Server) Close() error {
-	err := s.web.Close() // and with it the listener
 	close(s.visitors.done)
+	err := s.web.Close() // and with it the listener
 	s.mu.Lock()
 	s.closing = true
 	for _, one := range s.sessions {
