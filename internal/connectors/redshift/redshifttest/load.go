@@ -24,8 +24,9 @@ func (s *Server) Exec(ctx context.Context, statements ...string) error {
 	})
 }
 
-// Load appends the rows of a CSV file with a line of names to a table. It does at once what COPY from S3 with CSV does:
-// https://docs.aws.amazon.com/redshift/latest/dg/r_COPY.html
+// Load appends the rows of a CSV file with a line of names to a table. It does at once what COPY from S3 with CSV does, which also
+// gathers statistics where the table was empty: https://docs.aws.amazon.com/redshift/latest/dg/r_COPY.html and
+// https://docs.aws.amazon.com/redshift/latest/dg/copy-parameters-data-load.html#copy-statupdate
 func (s *Server) Load(ctx context.Context, table, file string) (err error) {
 	f, err := os.Open(file) //nolint:gosec // the caller's file
 	if err != nil {
@@ -42,8 +43,10 @@ func (s *Server) Load(ctx context.Context, table, file string) (err error) {
 		columns[i] = pgwire.Ident(c)
 	}
 	return s.inside(ctx, func(c *pgconn.PgConn) error {
-		_, err := c.CopyFrom(ctx, r, "COPY "+path(table)+" ("+strings.Join(columns, ", ")+") FROM STDIN WITH (FORMAT csv)")
-		return err
+		if _, err := c.CopyFrom(ctx, r, "COPY "+path(table)+" ("+strings.Join(columns, ", ")+") FROM STDIN WITH (FORMAT csv)"); err != nil {
+			return err
+		}
+		return pgwire.Run(ctx, c, "ANALYZE "+path(table))
 	})
 }
 

@@ -86,6 +86,9 @@ func lacking(f *fault.Error, variable string) error {
 // Settings connect to the sandbox.
 func (b *Sandbox) Settings() map[string]string { return b.Server.Settings(SandboxUser) }
 
+// Trouble is an example of what POST /_sandbox/faults takes.
+func (b *Sandbox) Trouble() string { return `{"trouble":"cut","at_row":100}` }
+
 // Close ends the server and drops its database.
 func (b *Sandbox) Close() error { return errors.Join(b.Server.Close(), b.drop()) }
 
