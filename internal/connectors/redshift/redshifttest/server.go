@@ -70,7 +70,10 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	}
 	// Backslashes escape in texts, as they did in PostgreSQL 8.0: https://docs.aws.amazon.com/redshift/latest/dg/r_LIKE_condition... and
 	// https://github.com/apache/datafusion-sqlparser-rs/pull/1801
-	for k, v := range map[string]string{"standard_conforming_strings": "off", "escape_string_warning": "off", "backslash_quote": "on"} {
+	// Equal columns are joined by hash or by merging, never in nested loops: https://docs.aws.amazon.com/redshift/latest/dg/c-the-query-plan.html
+	for k, v := range map[string]string{
+		"standard_conforming_strings": "off", "escape_string_warning": "off", "backslash_quote": "on", "enable_nestloop": "off",
+	} {
 		s.backend.RuntimeParams[k] = v
 	}
 	if o.Listen == "" {
