@@ -102,7 +102,9 @@ func perform(t *testing.T, warehouse string) *performance {
 	var err error
 	p.Result, err = demo.Run(t.Context(), demo.Options{
 		Dir: dir, Rows: 400, Seed: 1, Out: &story, Program: "upwell", Warehouse: warehouse,
-		Upwell: func(_ context.Context, w io.Writer, args ...string) int { return cli.Main(args, strings.NewReader(""), w, w) },
+		Upwell: func(_ context.Context, w io.Writer, args ...string) int {
+			return cli.Main(args, strings.NewReader(""), w, w)
+		},
 		After: func(step demo.Step, crm *salesforcetest.Server) {
 			p.held[step] = held(t, crm)
 			switch step {

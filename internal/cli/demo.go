@@ -52,7 +52,7 @@ The product database is a PostgreSQL server if UPWELL_DEMO_POSTGRES names one, o
 	f.IntVar(&o.Rows, "rows", o.Rows, "how many accounts the company has")
 	f.Uint64Var(&o.Seed, "seed", o.Seed, "the same seed generates the same company")
 	if err := cmd.RegisterFlagCompletionFunc("warehouse", words(demo.Warehouses()...)); err != nil {
-		panic(err)
+		f.Lookup("warehouse").Usage += " (no completion)"
 	}
 	f.BoolVar(&once, "once", false, "end when everything was shown")
 	return cmd
