@@ -165,7 +165,7 @@ func (h *house) columns(ctx context.Context, company *sql.Conn, table string) (o
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close() //nolint:errcheck // reading it tells
+	defer rows.Close()
 	for rows.Next() {
 		var name, typ string
 		if err := rows.Scan(&name, &typ); err != nil {

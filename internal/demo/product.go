@@ -40,7 +40,7 @@ func chooseProduct(ctx context.Context) (product, error) {
 		kind: "file", title: "out/account_flags.jsonl, a file; with a PostgreSQL server in " + PostgresVariable + " it is a table",
 		file: "product-file.yml", look: "head -3 DIR/out/account_flags.jsonl",
 	}
-	dsn, named := pgwire.Nearby(PostgresVariable)
+	dsn, named := pgwire.Nearby(PostgresVariable, os.LookupEnv)
 	if dsn == "" {
 		return inFile, nil
 	}

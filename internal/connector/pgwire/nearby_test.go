@@ -1,12 +1,9 @@
 package pgwire
 
-import (
-	"os"
-	"testing"
-)
+import "testing"
 
 func Test_a_server_elsewhere_must_be_named(t *testing.T) {
-	const variable, unset = "UPWELL_TEST_NEARBY", "-"
+	const unset = "-"
 	for _, c := range []struct {
 		named, host, dsn string
 		decided          bool
@@ -22,14 +19,11 @@ func Test_a_server_elsewhere_must_be_named(t *testing.T) {
 		{unset, "warehouse.example.com", "", false},
 		{unset, "10.0.0.7", "", false},
 	} {
-		t.Setenv("PGHOST", c.host)
-		t.Setenv(variable, c.named)
-		if c.named == unset {
-			if err := os.Unsetenv(variable); err != nil {
-				t.Fatal(err)
-			}
+		look := func(name string) (string, bool) {
+			value := map[string]string{"SERVER": c.named, "PGHOST": c.host}[name]
+			return value, value != unset
 		}
-		if dsn, decided := Nearby(variable); dsn != c.dsn || decided != c.decided {
+		if dsn, decided := Nearby("SERVER", look); dsn != c.dsn || decided != c.decided {
 			t.Errorf("named %q, PGHOST %q: got %q, %t", c.named, c.host, dsn, decided)
 		}
 	}

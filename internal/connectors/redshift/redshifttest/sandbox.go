@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"os"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -32,7 +33,7 @@ type Sandbox struct {
 // StartSandbox makes a database in the PostgreSQL server that the variable names, else in one of the PG variables on this machine, and
 // serves it. It needs a superuser: casts and operators between built-in types are made.
 func StartSandbox(ctx context.Context, variable, listen string) (_ *Sandbox, err error) {
-	postgres, _ := pgwire.Nearby(variable)
+	postgres, _ := pgwire.Nearby(variable, os.LookupEnv)
 	if postgres == "" {
 		return nil, lacking(fault.New(fault.UsageUnknown, "the stand-in of Redshift computes with a PostgreSQL server, and none is named"), variable)
 	}
