@@ -23,12 +23,16 @@ func (a *app) demoCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Show it at work, with a generated warehouse and stand-ins of tools",
-		Long: `Generates the warehouse of a software company in DuckDB with a health score per account, starts local stand-ins of the tools it is synced
+		Long: `Generates the warehouse of a software company with a health score per account, starts local stand-ins of the tools it is synced
 to, and calls the real commands: a first run, a second one after some data changed, which sends the changes only, and a record that the CRM
 refuses. It needs no account, and nothing leaves this machine. The project stays in its folder.
 
+The warehouse is a DuckDB file, or with --warehouse a stand-in of Snowflake, BigQuery, Databricks or Redshift that ends with the demo. The
+models are the same there, to the letter. Redshift's stand-in computes with a PostgreSQL server: one that UPWELL_DEMO_POSTGRES names, or
+PGHOST on this machine, with a superuser; it gets a database there and drops it.
+
 The product database is a PostgreSQL server if UPWELL_DEMO_POSTGRES names one, or PGHOST one on this machine; else it is a file.`,
-		Example: "  upwell demo\n  upwell demo --rows 50000 --dir my-demo --once",
+		Example: "  upwell demo\n  upwell demo --rows 50000 --dir my-demo --once\n  upwell demo --warehouse snowflake",
 		Args:    between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.Out, o.Upwell = a.stdout, a.again
@@ -44,8 +48,12 @@ The product database is a PostgreSQL server if UPWELL_DEMO_POSTGRES names one, o
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.Dir, "dir", "", "a new folder for the project (default: a temporary one)")
+	f.StringVar(&o.Warehouse, "warehouse", demo.DuckDB, "where the company's data is: "+strings.Join(demo.Warehouses(), ", "))
 	f.IntVar(&o.Rows, "rows", o.Rows, "how many accounts the company has")
 	f.Uint64Var(&o.Seed, "seed", o.Seed, "the same seed generates the same company")
+	if err := cmd.RegisterFlagCompletionFunc("warehouse", words(demo.Warehouses()...)); err != nil {
+		f.Lookup("warehouse").Usage += " (no completion)"
+	}
 	f.BoolVar(&once, "once", false, "end when everything was shown")
 	return cmd
 }

@@ -179,6 +179,52 @@ func Test_the_demo_writes_to_a_postgres_server_that_is_named_for_it(t *testing.T
 	}
 }
 
+func Test_the_demo_says_what_a_warehouse_lacks(t *testing.T) {
+	quiet(t)
+	code, _, stderr := command("demo", "--once", "--dir", t.TempDir(), "--warehouse", "teradata")
+	if code != fault.ExitUsage || !strings.Contains(stderr, `no warehouse "teradata"`) || !strings.Contains(stderr, "duckdb, snowflake, bigquery, databricks, redshift") {
+		t.Errorf("a warehouse that is not known ends the demo with %d: %s", code, stderr)
+	}
+	code, _, stderr = command("demo", "--once", "--dir", t.TempDir(), "--warehouse", "redshift")
+	if code != fault.ExitUsage || !strings.Contains(stderr, "computes with a PostgreSQL server") || !strings.Contains(stderr, "set "+demo.PostgresVariable+"=") {
+		t.Errorf("Redshift without a PostgreSQL server ends the demo with %d: %s", code, stderr)
+	}
+	code, _, stderr = command("sandbox", "redshift")
+	if code != fault.ExitUsage || !strings.Contains(stderr, "computes with a PostgreSQL server") || !strings.Contains(stderr, "set UPWELL_SANDBOX_POSTGRES=") {
+		t.Errorf("a sandbox of Redshift without one ends with %d: %s", code, stderr)
+	}
+}
+
+// The file of the project that names the warehouse has all that connects to it, also what a stand-in makes up anew.
+func Test_the_demo_leaves_a_project_that_says_what_its_warehouse_was(t *testing.T) {
+	quiet(t)
+	dir, temp := t.TempDir(), t.TempDir()
+	t.Setenv("TMPDIR", temp)
+	code, stdout, stderr := command("demo", "--json", "--once", "--dir", dir, "--rows", "100", "--warehouse", "databricks")
+	if code != fault.ExitOK || !strings.Contains(stdout, `"warehouse": "databricks"`) || !strings.Contains(stderr, "a stand-in of Databricks on 127.0.0.1:") {
+		t.Fatalf("exit %d: %s\n%s", code, stdout, stderr)
+	}
+	file, err := os.ReadFile(filepath.Join(dir, "warehouse.yml"))
+	if err != nil || !strings.Contains(string(file), "type: databricks") {
+		t.Errorf("warehouse.yml is %s, %v", file, err)
+	}
+	if code, stdout, _ := command("-C", dir, "status"); code != fault.ExitOK || !strings.Contains(stdout, "health_to_crm") {
+		t.Errorf("after the demo, status ends with %d: %s", code, stdout)
+	}
+	if strings.Contains(stderr, "preview at_risk_accounts") {
+		t.Error("the demo tells to preview a model whose warehouse is gone")
+	}
+	left, err := os.ReadDir(temp)
+	for _, e := range left {
+		if strings.HasPrefix(e.Name(), "upwell-") {
+			t.Errorf("the demo left %s behind", e.Name())
+		}
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 // The same seed makes the same company whenever and wherever, another seed another one.
 func Test_the_demo_is_the_same_for_the_same_seed(t *testing.T) {
 	quiet(t)

@@ -21,6 +21,8 @@ type sandboxResult struct {
 	Role     string         `json:"role"` // source or destination
 	Addr     string         `json:"addr"`
 	Settings map[string]any `json:"settings"` // as they stand in a project file
+
+	trouble string // an example of a fault it takes
 }
 
 // nested turns settings with dotted names into what stands in a project file, typed as the connector declares them.
@@ -84,8 +86,16 @@ func scalar(v any) string {
 	return s
 }
 
-// misbehave is a fault that every stand-in knows.
+// misbehave is a fault that every stand-in of an HTTP service knows.
 const misbehave = `{"status":503,"times":3,"retry_after":"2"}`
+
+// trouble is an example of a fault a stand-in takes.
+func trouble(s connector.Sandbox) string {
+	if own, ok := s.(interface{ Trouble() string }); ok { // one that does not speak HTTP
+		return own.Trouble()
+	}
+	return misbehave
+}
 
 func (r *sandboxResult) text(p *printer) {
 	p.line("%s stands in on %s; in upwell.yml:", r.Type, r.Addr)
@@ -96,7 +106,7 @@ func (r *sandboxResult) text(p *printer) {
 	yaml(p, "    ", r.Settings)
 	p.blank()
 	p.line("what it holds:  curl http://%s/_sandbox/records/OBJECT", r.Addr)
-	p.line("misbehave:      curl -d '%s' http://%s/_sandbox/faults", misbehave, r.Addr)
+	p.line("misbehave:      curl -d '%s' http://%s/_sandbox/faults", r.trouble, r.Addr)
 	p.line("Ctrl-C ends it.")
 }
 
@@ -176,7 +186,11 @@ func (a *app) sandbox(ctx context.Context, name, listen string) (err error) {
 		return fault.New(fault.NotFound, "%s has no stand-in server", name).WithFix("use one of %s", strings.Join(a.sandboxes(), ", "))
 	}
 	s, err := c.start(ctx, listen)
-	if err != nil {
+	var own *fault.Error
+	switch {
+	case errors.As(err, &own): // it says what it lacks, as that of Redshift does
+		return own
+	case err != nil:
 		return fault.Wrap(fault.UsageUnknown, err, "starting the stand-in of %s on %s", name, listen).WithFix("name a free address with --listen")
 	}
 	a.graceful.Store(true)
@@ -190,7 +204,7 @@ func (a *app) serveSandbox(ctx context.Context, c standIn, s connector.Sandbox) 
 			p.line("%s: other machines can reach %s, and read what it holds", p.paint(yellow, "warning"), s.Addr())
 		})
 	}
-	if err := a.show(&sandboxResult{c.spec.Type, c.role, s.Addr(), nested(c.spec.Settings, s.Settings())}); err != nil {
+	if err := a.show(&sandboxResult{c.spec.Type, c.role, s.Addr(), nested(c.spec.Settings, s.Settings()), trouble(s)}); err != nil {
 		return err
 	}
 	select {

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	goyaml "github.com/goccy/go-yaml"
+
+	"github.com/upwelldata/upwell/internal/testdb"
 )
 
 func Test_settings_of_a_sandbox_can_be_pasted(t *testing.T) {
@@ -19,6 +21,7 @@ func Test_settings_of_a_sandbox_can_be_pasted(t *testing.T) {
 }
 
 func Test_every_sandbox_takes_the_fault_that_is_shown_for_it(t *testing.T) {
+	t.Setenv("UPWELL_SANDBOX_POSTGRES", testdb.Postgres(t)) // Redshift's computes with one
 	a := newApp(nil, io.Discard, io.Discard, nil)
 	for _, name := range a.sandboxes() {
 		t.Run(name, func(t *testing.T) {
@@ -28,7 +31,7 @@ func Test_every_sandbox_takes_the_fault_that_is_shown_for_it(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer s.Close()
-			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+s.Addr()+"/_sandbox/faults", strings.NewReader(misbehave))
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+s.Addr()+"/_sandbox/faults", strings.NewReader(trouble(s)))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -18,7 +18,7 @@ func isWrite(route string) bool {
 // generate writes the project and its warehouse.
 func (s *show) generate(ctx context.Context) error {
 	begun := time.Now()
-	if err := writeProject(s.Dir, s.product.file); err != nil {
+	if err := writeProject(s.Dir, s.product.file, "warehouse-"+s.result.Warehouse+".yml"); err != nil {
 		return err
 	}
 	facts, err := s.warehouse(ctx)
@@ -26,7 +26,11 @@ func (s *show) generate(ctx context.Context) error {
 		return err
 	}
 	s.say("A project in %s", s.Dir)
-	s.say("  warehouse      data/warehouse.duckdb, made in %s: %s", since(begun), facts)
+	place := "data/warehouse.duckdb"
+	if s.house != nil {
+		place = "a stand-in of " + s.house.title + " on " + s.house.Addr()
+	}
+	s.say("  warehouse      %s, made in %s: %s", place, since(begun), facts)
 	s.say("  model          models/customer_health.sql, a health score of 0 to 100 per account")
 	s.say("  CRM            a stand-in of Salesforce on %s", s.crm.Addr())
 	s.say("  product        %s", s.product.title)
@@ -122,8 +126,10 @@ func (s *show) farewell() {
 		{up + " runs", "every run and what it did"},
 		{up + " run-log latest", "the last one in full"},
 		{up + " explain health_to_crm " + s.spared, "everything about one account"},
-		{up + " preview at_risk_accounts", "rows of a model"},
 		{"less " + filepath.Join(s.Dir, "upwell.yml"), "the project"},
+	}
+	if s.house == nil {
+		hints = append(hints, [2]string{up + " preview at_risk_accounts", "rows of a model"})
 	}
 	if s.product.look != "" {
 		hints = append(hints, [2]string{strings.ReplaceAll(s.product.look, "DIR", s.Dir), "what the product database got"})

@@ -21,7 +21,9 @@ type Options struct {
 	Dir  string // folder of the demo project; "" = a new temporary one
 	Rows int    // accounts, MinRows to MaxRows
 	Seed uint64
-	Out  io.Writer
+	// Warehouse is where the company's data is: one of Warehouses; "" = DuckDB.
+	Warehouse string
+	Out       io.Writer
 	// Upwell calls the command line with what it prints going to out, and gives the exit code.
 	Upwell func(ctx context.Context, out io.Writer, args ...string) int
 	// Program is how a person calls the command line: "upwell", "bin/upwell".
@@ -51,12 +53,13 @@ const (
 
 // Result is what the demo did, by the stand-ins' own count.
 type Result struct {
-	Dir     string         `json:"dir"`
-	Rows    int            `json:"rows"`
-	Seed    uint64         `json:"seed"`
-	Product string         `json:"product"` // postgres | file
-	CRM     map[Step]Wrote `json:"crm"`
-	Refused string         `json:"refused_account"`
+	Dir       string         `json:"dir"`
+	Rows      int            `json:"rows"`
+	Seed      uint64         `json:"seed"`
+	Warehouse string         `json:"warehouse"`
+	Product   string         `json:"product"` // postgres | file
+	CRM       map[Step]Wrote `json:"crm"`
+	Refused   string         `json:"refused_account"`
 }
 
 // Wrote is what one step wrote to the CRM.
@@ -70,6 +73,8 @@ type show struct {
 	Options
 	crm     *salesforcetest.Server
 	hook    *webhooktest.Server
+	company string // the file the company is generated in
+	house   *house
 	product product
 	spared  string // the account whose record is refused in the end
 	seen    Wrote  // what the CRM counted up to the last step
@@ -86,6 +91,11 @@ func Run(ctx context.Context, o Options) (res *Result, err error) {
 		return nil, err
 	}
 	s.result.Dir = s.Dir
+	done, err := s.build(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	if s.crm, err = salesforcetest.Start(""); err != nil {
 		return nil, fault.Wrap(fault.UsageUnknown, err, "starting the stand-in of Salesforce")
 	}
@@ -116,6 +126,27 @@ func Run(ctx context.Context, o Options) (res *Result, err error) {
 	}
 	s.farewell()
 	return s.result, nil
+}
+
+// build says where the company is generated and opens its warehouse; done closes it.
+func (s *show) build(ctx context.Context) (done func(), err error) {
+	if s.house, err = open(ctx, s.Warehouse); err != nil {
+		return nil, err
+	}
+	if s.house == nil {
+		s.result.Warehouse, s.company = DuckDB, filepath.Join(s.Dir, "data", "warehouse.duckdb")
+		return func() {}, nil
+	}
+	dir, err := os.MkdirTemp("", "upwell-demo-company-")
+	if err != nil {
+		_ = s.house.close() //nolint:errcheck // the first error counts
+		return nil, fault.Wrap(fault.UsageUnknown, err, "making a folder for the company's data")
+	}
+	s.result.Warehouse, s.company = s.house.name, filepath.Join(dir, "company.duckdb")
+	return func() {
+		_ = s.house.close()   //nolint:errcheck // it ends with the process at the latest
+		_ = os.RemoveAll(dir) //nolint:errcheck // a temporary folder
+	}, nil
 }
 
 // folder makes the project's folder, which must not hold a project yet.

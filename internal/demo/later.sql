@@ -9,10 +9,10 @@ create temp table troubled as select account_id, place from luck where place > 1
 create temp table quiet as select account_id from luck where place > 1 + greatest(1, n // 200) and place <= 1 + 2 * greatest(1, n // 200);
 
 insert into tickets
-  select account_id, 'T-new-' || place || '-' || k, (select today from warehouse_calendar), 'urgent', null
+  select account_id, 'T-new-' || place || '-' || k, (select calendar_day from warehouse_calendar where days_ago = 0), 'urgent', null
   from troubled, (select unnest(range(1, 3)) as k);
 update product_events set active_users = 1, uses = uses // 4
-  where account_id in (from quiet) and week > (select today from warehouse_calendar) - 28;
+  where account_id in (from quiet) and week > (select calendar_day from warehouse_calendar where days_ago = 0) - 28;
 
 delete from accounts where account_id in (from lost);
 insert into accounts

@@ -2,13 +2,12 @@ package demo
 
 import (
 	"context"
-	"net"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/upwelldata/upwell/internal/connector/pgwire"
 	"github.com/upwelldata/upwell/internal/fault"
 )
 
@@ -41,13 +40,9 @@ func chooseProduct(ctx context.Context) (product, error) {
 		kind: "file", title: "out/account_flags.jsonl, a file; with a PostgreSQL server in " + PostgresVariable + " it is a table",
 		file: "product-file.yml", look: "head -3 DIR/out/account_flags.jsonl",
 	}
-	dsn, named := os.LookupEnv(PostgresVariable)
-	switch {
-	case dsn != "":
-	case named, !local(os.Getenv("PGHOST")): // a server elsewhere must be named for the demo
+	dsn, named := pgwire.Nearby(PostgresVariable, os.LookupEnv)
+	if dsn == "" {
 		return inFile, nil
-	default:
-		dsn = "postgres:///" // host, user and the rest come from the PG variables
 	}
 	short, stop := context.WithTimeout(ctx, 3*time.Second)
 	defer stop()
@@ -66,12 +61,6 @@ func chooseProduct(ctx context.Context) (product, error) {
 		return product{}, fault.Wrap(fault.Internal, err, "setting %s", PostgresVariable)
 	}
 	return product{kind: "postgres", title: "the table upwell_demo.account_flags in your PostgreSQL server", file: "product-postgres.yml"}, nil
-}
-
-// local reports a host on this machine: a socket's folder, or a loopback address.
-func local(host string) bool {
-	ip := net.ParseIP(host)
-	return strings.HasPrefix(host, "/") || host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // prepare makes the table, in a schema of the demo's own.

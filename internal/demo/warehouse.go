@@ -25,10 +25,13 @@ var (
 	laterSQL string
 )
 
-// writeProject writes the project into an empty folder. product is the file that describes the product database.
-func writeProject(dir, product string) error {
+// healthFile is the model of the health score, which also is the table health that the other models read.
+const healthFile = "project/models/customer_health.sql"
+
+// writeProject writes the project into an empty folder: with the file that describes the product database, and the one of the warehouse.
+func writeProject(dir, product, warehouse string) error {
 	for from, to := range map[string]string{
-		"upwell.yml": "upwell.yml", product: "product.yml", "models/customer_health.sql": "models/customer_health.sql",
+		"upwell.yml": "upwell.yml", product: "product.yml", warehouse: "warehouse.yml", "models/customer_health.sql": "models/customer_health.sql",
 		"models/personalisation.sql": "models/personalisation.sql", "models/at_risk_accounts.sql": "models/at_risk_accounts.sql",
 	} {
 		b, err := files.ReadFile("project/" + from)
@@ -49,14 +52,15 @@ func writeProject(dir, product string) error {
 	return nil
 }
 
-// inWarehouse runs statements in the warehouse's file and closes it again, because only one program at a time may write to it.
-func (s *show) inWarehouse(ctx context.Context, do func(*sql.Conn) error) (err error) {
+// inCompany runs statements in the file the company is generated in and closes it again, because only one program at a time may write
+// to it.
+func (s *show) inCompany(ctx context.Context, do func(*sql.Conn) error) (err error) {
 	defer func() {
 		if err != nil && ctx.Err() == nil {
 			err = fault.Wrap(fault.Internal, err, "making the demo's warehouse")
 		}
 	}()
-	db, err := sql.Open("duckdb", filepath.Join(s.Dir, "data", "warehouse.duckdb"))
+	db, err := sql.Open("duckdb", s.company)
 	if err != nil {
 		return err
 	}
@@ -75,8 +79,8 @@ func (s *show) inWarehouse(ctx context.Context, do func(*sql.Conn) error) (err e
 
 // warehouse generates the data and picks the account whose record will be refused in the end. It tells what there is.
 func (s *show) warehouse(ctx context.Context) (facts string, err error) {
-	err = s.inWarehouse(ctx, func(c *sql.Conn) error {
-		health, err := files.ReadFile("project/models/customer_health.sql")
+	err = s.inCompany(ctx, func(c *sql.Conn) error {
+		health, err := files.ReadFile(healthFile)
 		if err != nil {
 			return err
 		}
@@ -84,7 +88,11 @@ func (s *show) warehouse(ctx context.Context) (facts string, err error) {
 			return err
 		}
 		var parts []string
-		for _, t := range []string{"accounts", "product_events", "tickets", "invoices", "nps_answers"} {
+		tables := []string{"accounts", "product_events", "tickets", "invoices", "nps_answers"}
+		if err := s.house.bring(ctx, c, filepath.Dir(s.company), append(tables, "warehouse_calendar")...); err != nil {
+			return err
+		}
+		for _, t := range tables {
 			var n int
 			if err := c.QueryRowContext(ctx, "select count(*) from "+t).Scan(&n); err != nil {
 				return err
@@ -101,8 +109,11 @@ func (s *show) warehouse(ctx context.Context) (facts string, err error) {
 
 // later lets a day pass in the warehouse and tells what happened.
 func (s *show) later(ctx context.Context) (what string, err error) {
-	err = s.inWarehouse(ctx, func(c *sql.Conn) error {
+	err = s.inCompany(ctx, func(c *sql.Conn) error {
 		if _, err := c.ExecContext(ctx, laterSQL); err != nil {
+			return err
+		}
+		if err := s.house.bring(ctx, c, filepath.Dir(s.company), "accounts", "product_events", "tickets"); err != nil {
 			return err
 		}
 		var lost string
@@ -118,8 +129,11 @@ func (s *show) later(ctx context.Context) (what string, err error) {
 
 // disappoint lets the spared account give a bad answer.
 func (s *show) disappoint(ctx context.Context) error {
-	return s.inWarehouse(ctx, func(c *sql.Conn) error {
-		_, err := c.ExecContext(ctx, `insert into nps_answers select getvariable('spared'), today + 1, 1 from warehouse_calendar`)
-		return err
+	return s.inCompany(ctx, func(c *sql.Conn) error {
+		_, err := c.ExecContext(ctx, `insert into nps_answers select getvariable('spared'), calendar_day, 1 from warehouse_calendar where days_ago = -1`)
+		if err != nil {
+			return err
+		}
+		return s.house.bring(ctx, c, filepath.Dir(s.company), "nps_answers")
 	})
 }

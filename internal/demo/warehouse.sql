@@ -3,7 +3,10 @@
 create macro dice(word, n) as (md5_number_lower(getvariable('seed') || '|' || word || '|' || n) % 1000000) / 1000000.0;
 create macro pick(words, word, n) as words[1 + floor(dice(word, n) * len(words))::integer];
 
-create table warehouse_calendar as select date '2026-11-02' as today;
+-- A calendar, as warehouses have one: every day, and how many days ago it was. Today is the row with 0.
+create table warehouse_calendar as
+  select (date '2026-11-02' - days_ago) as calendar_day, days_ago
+  from (select unnest(range(-1500, 3500))::integer as days_ago);
 
 create macro account_row(n) as table
   select

@@ -3,6 +3,8 @@ package warehousetest
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -129,5 +131,44 @@ func Test_a_cancelled_context_interrupts_and_leaves_the_session_usable(t *testin
 	}
 	if _, err := s.Exec(t.Context(), "SELECT nothing_here"); err == nil || !strings.Contains(err.Error(), "nothing_here") {
 		t.Errorf("a refusal in DuckDB's words: %v", err)
+	}
+}
+
+func Test_a_csv_file_is_loaded_by_the_names_of_its_columns(t *testing.T) {
+	s := session(t, "CREATE TABLE t (id DECIMAL(38, 0), name VARCHAR, on_day DATE, left_out INTEGER)")
+	file := filepath.Join(t.TempDir(), "it's.csv")
+	if err := os.WriteFile(file, []byte("NAME,id,on_day\n\"a, \"\"b\"\"\",12345678901234567890123456789012345678,2026-02-28\n,2,\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Load(t.Context(), "t", file); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for b, err := range s.Read(t.Context(), "SELECT CAST(to_json(t) AS VARCHAR) FROM t ORDER BY id") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range int(b.NumRows()) {
+			got = append(got, strings.Clone(b.Column(0).(*array.String).Value(i)))
+		}
+	}
+	want := []string{
+		`{"id":2,"name":null,"on_day":null,"left_out":null}`,
+		`{"id":12345678901234567890123456789012345678,"name":"a, \"b\"","on_day":"2026-02-28","left_out":null}`,
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+	if err := os.WriteFile(file, []byte("id,unheard_of\n1,2\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Load(t.Context(), "t", file); err == nil || !strings.Contains(err.Error(), "unheard_of") {
+		t.Errorf("a column that the table lacks: %v", err)
+	}
+	if err := os.WriteFile(file, []byte("id,on_day\n1,yesterday\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Load(t.Context(), "t", file); err == nil || !strings.Contains(err.Error(), "yesterday") {
+		t.Errorf("a value that is no date: %v", err)
 	}
 }

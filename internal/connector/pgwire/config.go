@@ -46,7 +46,7 @@ func Parse(name string, cfg connector.Config, projectDir string, d Defaults) (*C
 		if !filepath.IsAbs(cert) {
 			cert = filepath.Join(projectDir, cert)
 		}
-		dsn = withParam(dsn, "sslrootcert", cert)
+		dsn = WithParam(dsn, "sslrootcert", cert)
 	}
 	var err error
 	if c.Config, err = pgconn.ParseConfig(dsn); err != nil {
@@ -106,7 +106,8 @@ func keywords(cfg connector.Config) string {
 
 var keywordEscaper = strings.NewReplacer(`\`, `\\`, `'`, `\'`)
 
-func withParam(dsn, key, value string) string {
+// WithParam adds a parameter to a connection string, a URL or one of key=value pairs; it overrides what stands before it.
+func WithParam(dsn, key, value string) string {
 	if strings.HasPrefix(dsn, "postgres://") || strings.HasPrefix(dsn, "postgresql://") {
 		sep := "?"
 		if strings.Contains(dsn, "?") {
@@ -136,10 +137,10 @@ func (d Defaults) complete(dsn string) string {
 		}
 	}
 	if port != "" {
-		dsn = withParam(dsn, "port", port)
+		dsn = WithParam(dsn, "port", port)
 	}
 	if mode != "" {
-		dsn = withParam(dsn, "sslmode", mode)
+		dsn = WithParam(dsn, "sslmode", mode)
 	}
 	return dsn
 }

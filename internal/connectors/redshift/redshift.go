@@ -9,6 +9,7 @@ import (
 	"context"
 
 	"github.com/upwelldata/upwell/internal/connector"
+	"github.com/upwelldata/upwell/internal/connectors/redshift/redshifttest"
 )
 
 const typeName = "redshift"
@@ -24,7 +25,7 @@ func Source() connector.SourceConnector {
 	return connector.SourceConnector{
 		Spec: connector.Spec{
 			Type: typeName, Title: "Amazon Redshift", Summary: "Reads models from a Redshift cluster or serverless workgroup.",
-			Ledger: true,
+			Ledger: true, Sandbox: true,
 			Grants: connector.Grants{
 				Read: `GRANT USAGE ON SCHEMA {schema} TO {user};
 GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {user};
@@ -40,6 +41,9 @@ GRANT USAGE, CREATE ON SCHEMA {state_schema} TO {user};`,
 				return nil, err
 			}
 			return &source{dialer: d}, nil
+		},
+		Sandbox: func(ctx context.Context, listen string) (connector.Sandbox, error) {
+			return redshifttest.StartSandbox(ctx, redshifttest.PostgresVariable, listen)
 		},
 	}
 }

@@ -4,10 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"strings"
 
 	"github.com/upwelldata/upwell/internal/standin"
-	"github.com/upwelldata/upwell/internal/warehousetest"
 )
 
 // control adds the addresses under /_sandbox/: they look into the stand-in, change its data and make it misbehave.
@@ -30,12 +28,5 @@ func (s *Server) Records(ctx context.Context, table string) ([]json.RawMessage, 
 		return nil, err
 	}
 	defer session.Close()
-	if !strings.Contains(table, ".") {
-		table = Dataset + "." + table
-	}
-	parts := strings.Split(table, ".")
-	for i, p := range parts {
-		parts[i] = warehousetest.Ident(p)
-	}
-	return session.Objects(ctx, "SELECT CAST(to_json(x) AS VARCHAR) FROM "+strings.Join(parts, ".")+" AS x")
+	return session.Objects(ctx, "SELECT CAST(to_json(x) AS VARCHAR) FROM "+engineName(table)+" AS x")
 }

@@ -37,13 +37,13 @@ var own = map[string]bool{
 }
 
 // refuse says why Redshift would not take a statement; nil where nothing is known against it.
-func (s *Server) refuse(list []piece) *refusal {
+func (s *Server) refuse(list []piece, weather func(kind string) *refusal) *refusal {
 	l := bare(list)
 	if len(l) == 0 {
 		return nil
 	}
 	kind := strings.ToUpper(l[0].text)
-	if r := s.now(kind); r != nil {
+	if r := weather(kind); r != nil {
 		return r
 	}
 	switch kind {

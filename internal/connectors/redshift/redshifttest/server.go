@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"sync"
 	"time"
 
@@ -40,6 +41,8 @@ type Server struct {
 
 	o        Options
 	listener net.Listener
+	web      *http.Server // see control
+	visitors *visitors
 	backend  *pgconn.Config
 	oids     map[uint32]uint32 // PostgreSQL's number of a type to Redshift's
 
@@ -67,7 +70,10 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	}
 	// Backslashes escape in texts, as they did in PostgreSQL 8.0: https://docs.aws.amazon.com/redshift/latest/dg/r_LIKE_condition... and
 	// https://github.com/apache/datafusion-sqlparser-rs/pull/1801
-	for k, v := range map[string]string{"standard_conforming_strings": "off", "escape_string_warning": "off", "backslash_quote": "on"} {
+	// Equal columns are joined by hash or by merging, never in nested loops: https://docs.aws.amazon.com/redshift/latest/dg/c-the-query-plan.html
+	for k, v := range map[string]string{
+		"standard_conforming_strings": "off", "escape_string_warning": "off", "backslash_quote": "on", "enable_nestloop": "off",
+	} {
 		s.backend.RuntimeParams[k] = v
 	}
 	if o.Listen == "" {
@@ -76,6 +82,9 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if s.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", o.Listen); err != nil {
 		return nil, err
 	}
+	s.visitors = &visitors{Listener: s.listener, conns: make(chan net.Conn), done: make(chan struct{})}
+	s.web = &http.Server{Handler: s.control(), ReadHeaderTimeout: 10 * time.Second}
+	s.wg.Go(func() { _ = s.web.Serve(s.visitors) }) //nolint:errcheck // it ends by Close
 	s.wg.Go(s.accept)
 	return s, nil
 }
@@ -126,7 +135,8 @@ func (s *Server) Open() int {
 
 // Close ends all sessions.
 func (s *Server) Close() error {
-	err := s.listener.Close()
+	close(s.visitors.done)
+	err := s.web.Close() // and with it the listener
 	s.mu.Lock()
 	s.closing = true
 	for _, one := range s.sessions {

@@ -32,6 +32,15 @@ type session struct {
 var errRefused = errors.New("the client was refused")
 
 func (s *Server) serve(c net.Conn) {
+	c, http, err := greet(c)
+	if err != nil {
+		_ = c.Close() //nolint:errcheck // nobody has spoken
+		return
+	}
+	if http {
+		s.visitors.receive(c)
+		return
+	}
 	one := &session{s: s, client: c}
 	defer one.cut()
 	if s.isPaused() { // a paused cluster refuses connections
@@ -201,10 +210,10 @@ func (one *session) questions() {
 		switch q := m.(type) {
 		case *pgproto3.Query:
 			one.s.hear(q.String)
-			m = &pgproto3.Query{String: one.s.translate(q.String)}
+			m = &pgproto3.Query{String: one.s.translate(q.String, one.s.now)}
 		case *pgproto3.Parse:
 			one.s.hear(q.Query)
-			m = &pgproto3.Parse{Name: q.Name, Query: one.s.translate(q.Query), ParameterOIDs: q.ParameterOIDs}
+			m = &pgproto3.Parse{Name: q.Name, Query: one.s.translate(q.Query, one.s.now), ParameterOIDs: q.ParameterOIDs}
 		}
 		b, err := m.Encode(nil)
 		if err != nil {

@@ -2,13 +2,17 @@ package redshifttest
 
 import "strings"
 
-// translate writes statements of Redshift in PostgreSQL's words; what Redshift would refuse becomes a statement that fails.
-func (s *Server) translate(sql string) string {
+// calm is weather without faults.
+func calm(string) *refusal { return nil }
+
+// translate writes statements of Redshift in PostgreSQL's words; what Redshift would refuse becomes a statement that fails. weather says
+// what faults demand of a kind of statement.
+func (s *Server) translate(sql string, weather func(kind string) *refusal) string {
 	list := split(sql)
 	parts := statements(list)
 	out := make([]string, len(parts))
 	for i, p := range parts {
-		if r := s.refuse(p); r != nil {
+		if r := s.refuse(p, weather); r != nil {
 			out[i] = r.sql()
 			continue
 		}

@@ -195,8 +195,8 @@ func id() string {
 	return hex.EncodeToString(b[:])
 }
 
-// Exec runs statements in Snowflake's SQL, separated by semicolons, as an administrator in the default schema.
-func (s *Server) Exec(ctx context.Context, sql string) error {
+// Exec runs statements in Snowflake's SQL, also several separated by semicolons, as an administrator in the default schema.
+func (s *Server) Exec(ctx context.Context, sql ...string) error {
 	e, err := s.engine.Session(ctx)
 	if err != nil {
 		return err
@@ -205,7 +205,7 @@ func (s *Server) Exec(ctx context.Context, sql string) error {
 	if _, err := e.Exec(ctx, place(Database, Schema)); err != nil {
 		return err
 	}
-	tokens, err := lex.Split(sql)
+	tokens, err := lex.Split(strings.Join(sql, ";\n"))
 	if err != nil {
 		return err
 	}

@@ -1,55 +1,67 @@
--- One row per account: four parts between 0 and 1, weighed into a score between 0 and 100.
--- "Today" is a row of the table calendar, so that the same data always gives the same scores.
-with calendar as (select today from warehouse_calendar),
-
-usage as (        -- how many of the paid seats are used, and whether that grows or shrinks
+-- One row per account: four parts of at most 1,000 points, weighed into a score between 0 and 100.
+-- The same text runs in DuckDB, Snowflake, BigQuery, Databricks and Redshift (docs/guide/demo.md tells how it was kept portable): days
+-- are counted by the calendar, and what is divided are whole numbers inside floor(), so that it does not matter what `/` gives there.
+with usage_counts as (  -- how many of the paid seats are used, and whether that grows or shrinks
   select
-    account_id,
-    sum(uses) filter (week > today - 28) as recent,
-    sum(uses) filter (week <= today - 28 and week > today - 56) as earlier,
-    max(active_users) filter (week > today - 28) as active_users
-  from product_events, calendar
-  group by account_id
+    e.account_id,
+    sum(case when c.days_ago < 28 then e.uses else 0 end) as recent,
+    sum(case when c.days_ago between 28 and 55 then e.uses else 0 end) as earlier,
+    max(case when c.days_ago < 28 then e.active_users else 0 end) as active_users
+  from product_events e
+  join warehouse_calendar c on c.calendar_day = e.week
+  group by e.account_id
 ),
 
-support as (      -- open tickets weigh by priority
+open_tickets as (       -- open tickets weigh by priority
   select account_id, sum(case priority when 'urgent' then 3 when 'high' then 2 else 1 end) as burden
   from tickets
   where closed_on is null
   group by account_id
 ),
 
-billing as (      -- days the oldest unpaid invoice is late
-  select account_id, max(today - due_on) as days_late
-  from invoices, calendar
-  where paid_on is null and due_on < today
-  group by account_id
+unpaid as (             -- days the oldest unpaid invoice is late
+  select i.account_id, max(c.days_ago) as days_late
+  from invoices i
+  join warehouse_calendar c on c.calendar_day = i.due_on
+  where i.paid_on is null and c.days_ago > 0
+  group by i.account_id
 ),
 
-voice as (        -- the newest answer counts
-  select account_id, arg_max(score, answered_on) as nps
+answers as (            -- the newest answer counts
+  select account_id, score, row_number() over (partition by account_id order by answered_on desc) as place
   from nps_answers
-  group by account_id
+),
+
+facts as (
+  select
+    a.account_id, a.name, a.industry, a.country, a.owner_email, a.plan, a.mrr, a.seats,
+    v.score as nps,
+    coalesce(u.active_users, 0) as active_users,
+    coalesce(u.recent, 0) as recent,
+    greatest(1, coalesce(u.earlier, 0)) as earlier,
+    coalesce(t.burden, 0) as burden,
+    coalesce(b.days_late, 0) as days_late
+  from accounts a
+  left join usage_counts u on u.account_id = a.account_id
+  left join open_tickets t on t.account_id = a.account_id
+  left join unpaid b on b.account_id = a.account_id
+  left join answers v on v.account_id = a.account_id and v.place = 1
 ),
 
 parts as (
   select
-    a.*,
-    v.nps,
-    least(1, coalesce(u.active_users, 0) / a.seats) * 0.7
-      + 0.3 * least(1, coalesce(u.recent, 0) / greatest(1, coalesce(u.earlier, 0))) as usage,
-    1 - least(1, coalesce(s.burden, 0) / 8)     as support,
-    1 - least(1, coalesce(b.days_late, 0) / 60) as payment,
-    coalesce(v.nps, 7) / 10                     as voice
-  from accounts a
-  left join usage u using (account_id)
-  left join support s using (account_id)
-  left join billing b using (account_id)
-  left join voice v using (account_id)
+    account_id, name, industry, country, owner_email, plan, mrr, nps,
+    floor(700 * least(active_users, seats) / seats) + floor(300 * least(recent, earlier) / earlier) as usage_part,
+    1000 - 125 * least(8, burden) as support_part,
+    1000 - floor(1000 * least(60, days_late) / 60) as payment_part,
+    100 * coalesce(nps, 7) as voice_part
+  from facts
 ),
 
 scored as (
-  select *, round(100 * (0.4 * usage + 0.2 * support + 0.2 * payment + 0.2 * voice))::integer as health_score
+  select
+    account_id, name, industry, country, owner_email, plan, mrr, nps, usage_part, support_part, payment_part, voice_part,
+    cast(floor((4 * usage_part + 2 * support_part + 2 * payment_part + 2 * voice_part + 50) / 100) as integer) as health_score
   from parts
 )
 
@@ -64,6 +76,6 @@ select
   nps,
   health_score,
   case when health_score >= 75 then 'healthy' when health_score >= 50 then 'watch' else 'at_risk' end as health_tier,
-  case least(usage, support, payment, voice)
-    when usage then 'usage' when support then 'support' when payment then 'payment' else 'voice' end as weakest
+  case least(usage_part, support_part, payment_part, voice_part)
+    when usage_part then 'usage' when support_part then 'support' when payment_part then 'payment' else 'voice' end as weakest
 from scored

@@ -1,10 +1,15 @@
 -- What the app shows each account: a tour where the product is hardly used, the feature accounts like this one use next, a banner.
-with calendar as (select today from warehouse_calendar),
-features as (
-  select account_id, list(distinct feature) as known, max(active_users) as active_users
-  from product_events, calendar
-  where week > today - 28
-  group by account_id
+-- As portable as models/customer_health.sql.
+with features as (
+  select
+    e.account_id,
+    max(e.active_users) as active_users,
+    max(case when e.feature = 'dashboards' then 1 else 0 end) as dashboards,
+    max(case when e.feature = 'automations' then 1 else 0 end) as automations
+  from product_events e
+  join warehouse_calendar c on c.calendar_day = e.week
+  where c.days_ago < 28
+  group by e.account_id
 )
 select
   a.account_id,
@@ -12,16 +17,16 @@ select
   h.health_tier,
   coalesce(f.active_users, 0) * 4 < a.seats as show_tour,
   case
-    when not list_contains(coalesce(f.known, []), 'dashboards') then 'dashboards'
-    when not list_contains(f.known, 'automations') then 'automations'
+    when coalesce(f.dashboards, 0) = 0 then 'dashboards'
+    when coalesce(f.automations, 0) = 0 then 'automations'
     else 'integrations'
   end as suggested_feature,
   case
-    when a.renews_on - today between 0 and 30 then 'renewal'
+    when r.days_ago between -30 and 0 then 'renewal'
     when h.health_tier = 'healthy' and a.plan <> 'business' then 'upgrade'
     else 'none'
   end as banner
 from accounts a
-cross join calendar
-join health h using (account_id)
-left join features f using (account_id)
+join health h on h.account_id = a.account_id
+left join warehouse_calendar r on r.calendar_day = a.renews_on
+left join features f on f.account_id = a.account_id
