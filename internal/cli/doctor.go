@@ -162,7 +162,7 @@ func (a *app) doctor(ctx context.Context, p *project.Project, o doctorOptions) (
 		}
 		r.Syncs = list(syncNames(p))
 	}
-	names, err := ledgers(p)
+	names, err := w.ledgers(ctx)
 	if err != nil {
 		return err
 	}
@@ -256,9 +256,9 @@ func (r *doctorResult) note(part string, found []ledger.Damage, fix string) {
 	}
 }
 
-// ledgers lists the syncs with a ledger on disk, those the project has no more included.
-func ledgers(p *project.Project) ([]string, error) {
-	entries, err := os.ReadDir(filepath.Join(p.StateDir(), "ledger"))
+// ledgers lists the syncs with a ledger on disk, those the project has no more included, and those that should have one.
+func (o *opened) ledgers(ctx context.Context) ([]string, error) {
+	entries, err := os.ReadDir(filepath.Join(o.Project.StateDir(), "ledger"))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fault.Wrap(fault.StateUnusable, err, "listing ledgers")
 	}
@@ -266,6 +266,15 @@ func ledgers(p *project.Project) ([]string, error) {
 	for _, e := range entries {
 		if e.IsDir() {
 			out = append(out, e.Name())
+		}
+	}
+	for _, name := range syncNames(o.Project) {
+		st, err := o.Store.SyncState(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		if st.Published && !slices.Contains(out, name) {
+			out = append(out, name)
 		}
 	}
 	return out, nil

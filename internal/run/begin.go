@@ -143,7 +143,7 @@ func (x *execution) startGeneration(ctx context.Context) error {
 
 // republish publishes what there is and goes on writing.
 func (x *execution) republish(ctx context.Context, p ledger.Publication) error {
-	if err := x.session.Publish(ctx, p); err != nil {
+	if err := x.publish(ctx, p); err != nil {
 		return err
 	}
 	if err := x.session.Close(); err != nil {

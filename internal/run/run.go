@@ -229,7 +229,7 @@ func (x *execution) deliverWith(ctx context.Context, o deliver.Options, p ledger
 	if derr != nil || len(x.summary.Held()) > 0 {
 		p.Complete, p.NullKeys, p.Mapping = x.meta.Complete, x.meta.NullKeys, x.meta.Mapping
 	}
-	perr := x.session.Publish(sctx, p)
+	perr := x.publish(sctx, p)
 	if perr == nil {
 		perr = d.Published(sctx)
 	}

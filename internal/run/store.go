@@ -159,4 +159,5 @@ type SyncState struct {
 	Paused       string `json:"paused,omitempty"` // why its schedule is paused, "" = it is not
 	AdoptNext    bool   `json:"adopt_next,omitempty"`
 	RemovalsHeld bool   `json:"removals_held,omitempty"` // until one full run has completed
+	Published    bool   `json:"published,omitempty"`     // there is a ledger: where none is found it is lost
 }
