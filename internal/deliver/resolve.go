@@ -8,6 +8,7 @@ import (
 
 	"github.com/upwelldata/upwell/internal/connector"
 	"github.com/upwelldata/upwell/internal/fault"
+	"github.com/upwelldata/upwell/internal/ledger"
 	"github.com/upwelldata/upwell/internal/project"
 	"github.com/upwelldata/upwell/internal/row"
 )
@@ -190,9 +191,25 @@ func (d *Delivery) existence(ctx context.Context, w *work, _ *connector.Outcomes
 				w.rows[i].ack.Entry.Values[j] = row.Value{}
 			}
 		}
+		for k := range w.rows[i].ack.Before {
+			w.rows[i].ack.Before[k] = d.withoutCreateOnly(w.rows[i].ack.Before[k])
+		}
 		w.rows[i].mayCreate = false
 	}
 	return nil
+}
+
+// withoutCreateOnly is the history of a record that was there: what is written on creation only was not written, and an undo must
+// not restore it over what others wrote since.
+func (d *Delivery) withoutCreateOnly(h ledger.History) ledger.History {
+	fields, old, after := h.Fields, h.Old, h.New
+	h.Fields, h.Old, h.New = nil, nil, nil
+	for i, f := range fields {
+		if j := slices.Index(d.Shape.Fields, f); j < 0 || !d.Shape.CreateOnly[j] {
+			h.Fields, h.Old, h.New = append(h.Fields, f), append(h.Old, old[i]), append(h.New, after[i])
+		}
+	}
+	return h
 }
 
 // currentValues reads what the tool holds before it is written, for syncs with read_before: undo can then restore it.
@@ -213,7 +230,7 @@ func (d *Delivery) currentValues(ctx context.Context, w *work, out *connector.Ou
 			continue
 		}
 		h := &w.rows[i].ack.Before[0]
-		h.Known = true
+		h.Known, h.Read = true, true
 		if h.PrevRemoteID == "" {
 			h.PrevRemoteID = f.RemoteID
 		}

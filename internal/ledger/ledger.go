@@ -143,6 +143,8 @@ type History struct {
 	Fields  []string    // fields the run wrote
 	Old     []row.Value // value before, per field; Absent = not known
 	New     []row.Value // value after, per field
+	// Read says that Old was read from the tool, where somebody may have changed what an earlier run left. It is not kept.
+	Read bool
 	// PrevState, PrevMatch, PrevRemoteID and PrevFingerprint restore the entry on undo; Known is false when the key was new.
 	Known        bool
 	PrevState    State

@@ -242,16 +242,30 @@ func (c *crm) one(to connector.Target, rows *row.Batch, i int, out *connector.Ou
 	out.Delivered(i, "id-"+key, created)
 }
 
-func (c *crm) ReadBack(_ context.Context, _ connector.Object, _ []string, matches [][]row.Value, _ []string) ([]connector.Found, error) {
+func (c *crm) ReadBack(_ context.Context, _ connector.Object, _ []string, matches [][]row.Value, fields []string) ([]connector.Found, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	out := make([]connector.Found, len(matches))
 	for i, m := range matches {
-		if _, ok := c.records[strings.ToLower(m[0].String())]; ok {
-			out[i] = connector.Found{Exists: true, RemoteID: "id-" + strings.ToLower(m[0].String())}
+		rec, ok := c.records[strings.ToLower(m[0].String())]
+		if !ok {
+			continue
+		}
+		out[i] = connector.Found{Exists: true, RemoteID: "id-" + strings.ToLower(m[0].String()), Values: make([]row.Value, len(fields))}
+		for j, f := range fields {
+			out[i].Values[j] = c.value(rec, f)
 		}
 	}
 	return out, nil
+}
+
+func (c *crm) value(rec map[string]string, field string) row.Value {
+	i := slices.IndexFunc(c.object.Fields, func(f connector.Field) bool { return f.Name == field })
+	v, err := row.ParseText(c.object.Fields[i].Kind, rec[field])
+	if err != nil || rec[field] == "" {
+		return row.NullValue()
+	}
+	return v
 }
 
 // took gives and forgets the writes since the last call, sorted.
