@@ -276,7 +276,9 @@ func (d *Delivery) reference(ctx context.Context, w *work, out *connector.Outcom
 			continue
 		}
 		if id, ok := d.cache.get(l.Object, inputs); ok {
-			*v = row.TextValue(id)
+			if *v, err = d.idFor(field, l, id); err != nil {
+				return err
+			}
 			continue
 		}
 		rows, wanted = append(rows, i), append(wanted, inputs)
@@ -303,8 +305,10 @@ func (d *Delivery) reference(ctx context.Context, w *work, out *connector.Outcom
 		v := &w.batch.Values(i)[field]
 		switch f := found[n]; {
 		case f.Exists && !f.Ambiguous:
+			if *v, err = d.idFor(field, l, f.RemoteID); err != nil {
+				return err
+			}
 			d.cache.put(l.Object, wanted[n], f.RemoteID)
-			*v = row.TextValue(f.RemoteID)
 		case l.ToNull:
 			*v = row.NullValue()
 		default:
@@ -316,6 +320,23 @@ func (d *Delivery) reference(ctx context.Context, w *work, out *connector.Outcom
 		}
 	}
 	return nil
+}
+
+// idFor is the id of the record found, as the field that refers to it holds it.
+func (d *Delivery) idFor(field int, l *project.Lookup, id string) (row.Value, error) {
+	name := d.Shape.Fields[field]
+	if id == "" {
+		return row.Value{}, fault.New(fault.DestConfig, "field %s: records of %s have no id of one value that could be looked up", name, l.Object).NotLanded()
+	}
+	kind := d.Shape.Kinds[field]
+	if kind == row.Absent || kind == row.Text {
+		return row.TextValue(id), nil
+	}
+	v, err := row.ParseText(kind, id)
+	if err != nil {
+		return row.Value{}, fault.New(fault.DestFieldType, "field %s holds %s, and %q, the id of a record of %s, is none", name, kind, id, l.Object).NotLanded()
+	}
+	return v, nil
 }
 
 func describe(by []string, vals []row.Value) string {

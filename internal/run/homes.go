@@ -273,7 +273,7 @@ func move(ctx context.Context, from, to ledger.Home) (err error) {
 	if err := to.Reset(ctx); err != nil { // what an earlier move left
 		return err
 	}
-	pub := ledger.Publication{KeyColumns: m.KeyColumns, KeyKinds: m.KeyKinds, MatchFields: m.MatchFields, Mapping: m.Mapping, NullKeys: m.NullKeys, Complete: m.Complete}
+	pub := ledger.Publication{KeyColumns: m.KeyColumns, KeyKinds: m.KeyKinds, MatchFields: m.MatchFields, Mapping: m.Mapping, Target: m.Target, NullKeys: m.NullKeys, Complete: m.Complete}
 	if past, ok := snap.(ledger.Historian); ok {
 		for _, run := range past.Runs() {
 			if err := moveHistory(ctx, snap, to, run, pub); err != nil {

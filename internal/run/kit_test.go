@@ -146,6 +146,7 @@ type crm struct {
 	down    error
 	lose    bool // apply, then lose the answer
 	object  connector.Object
+	account string
 }
 
 func newCRM() *crm {
@@ -158,7 +159,7 @@ func newCRM() *crm {
 	id.Match, id.Unique = true, true
 	mail := field("Email", row.Text)
 	mail.Match, mail.Unique, mail.FoldCase = true, true, true
-	return &crm{records: map[string]map[string]string{}, reject: map[string]string{}, object: connector.Object{
+	return &crm{records: map[string]map[string]string{}, reject: map[string]string{}, account: "acct", object: connector.Object{
 		Name: "Account", Kind: connector.KindRecord, Keys: [][]string{{"Id"}, {"Email"}}, ReadBatch: 50,
 		Fields: []connector.Field{id, mail, field("Score", row.Float), field("Tier", row.Text), field("First", row.Text)},
 		Ops: map[connector.Op]connector.Operation{
@@ -168,7 +169,7 @@ func newCRM() *crm {
 }
 
 func (c *crm) Check(context.Context) (connector.Account, error) {
-	return connector.Account{ID: "acct"}, c.down
+	return connector.Account{ID: c.account}, c.down
 }
 func (c *crm) Close() error { return nil }
 func (c *crm) Objects(context.Context, []string) ([]connector.Object, error) {

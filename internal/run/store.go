@@ -6,6 +6,7 @@ import (
 
 	"github.com/upwelldata/upwell/internal/deliver"
 	"github.com/upwelldata/upwell/internal/fault"
+	"github.com/upwelldata/upwell/internal/ledger"
 	"github.com/upwelldata/upwell/internal/plan"
 )
 
@@ -82,6 +83,7 @@ type Record struct {
 	Warnings         []string             `json:"warnings,omitempty"`
 	Allowed          []string             `json:"allowed,omitempty"`
 	Full             bool                 `json:"full,omitempty"`
+	Target           *ledger.Target       `json:"target,omitempty"` // where it wrote
 }
 
 // Refused is a row on record as rejected, invalid or unknown.
