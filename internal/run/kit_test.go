@@ -147,6 +147,7 @@ type crm struct {
 	lose    bool // apply, then lose the answer
 	object  connector.Object
 	account string
+	named   func(key string) (id string) // the id a record is found by; nil = id-key
 }
 
 func newCRM() *crm {
@@ -253,6 +254,9 @@ func (c *crm) ReadBack(_ context.Context, _ connector.Object, _ []string, matche
 			continue
 		}
 		out[i] = connector.Found{Exists: true, RemoteID: "id-" + strings.ToLower(m[0].String()), Values: make([]row.Value, len(fields))}
+		if c.named != nil {
+			out[i].RemoteID = c.named(m[0].String())
+		}
 		for j, f := range fields {
 			out[i].Values[j] = c.value(rec, f)
 		}
@@ -285,6 +289,8 @@ type world struct {
 	wh  *warehouse
 	crm *crm
 	yml string
+	// hides: the tool cannot be read
+	hides bool
 }
 
 var specs = struct{ source, destination connector.Spec }{
@@ -302,6 +308,9 @@ func (w *world) Source(typ string) (connector.SourceConnector, bool) {
 
 func (w *world) Destination(typ string) (connector.DestinationConnector, bool) {
 	return connector.DestinationConnector{Spec: specs.destination, Open: func(context.Context, connector.Config, connector.Env) (connector.Destination, error) {
+		if w.hides {
+			return unread{w.crm}, nil
+		}
 		return w.crm, nil
 	}}, typ == "crm"
 }
