@@ -118,3 +118,53 @@ func Test_a_store_that_is_gone_is_damage(t *testing.T) {
 		}
 	}
 }
+
+// A ledger in the warehouse is not lost with the folder.
+func Test_adopting_keeps_ledgers_in_the_warehouse(t *testing.T) {
+	w := newWorld(t)
+	duck(t, w, "create table health as select 'A' || i as account_id, 7 as score, 'watch' as tier from range(4) t(i)")
+	w.write("model.yml", change(inDuckDB, "select 'A' || i as account_id, 7 as score, 'watch' as tier from range(4) t(i)", "select * from health"))
+	w.write("sync.yml", toHook)
+	w.must(0, "run")
+	removed(".upwell")(t, w)
+	duck(t, w, "update health set score = 8 where account_id = 'A1'")
+	w.must(5, "run")
+	doc := w.must(0, "doctor", "--adopt", "--json").decoded(t)
+	if at(t, doc, "kept", 0) != "health_to_hook" {
+		t.Errorf("%v", doc)
+	}
+	run := w.must(0, "run", "--json").decoded(t)
+	if at(t, run, "runs", 0, "counts", "unchanged") != json.Number("3") || at(t, run, "runs", 0, "counts", "delivered") != json.Number("1") {
+		t.Errorf("what changed meanwhile was taken for delivered: %v", run)
+	}
+}
+
+// Without its value a setting would be empty and mean another user or another server; and a choice that fails half way is still open.
+func Test_a_ledger_in_the_warehouse_is_not_looked_for_with_settings_that_have_no_value(t *testing.T) {
+	w := newWorld(t)
+	duck(t, w, "select 1")
+	t.Setenv("UPWELL_TEST_DUCK", "wh.duckdb")
+	w.write("model.yml", change(inDuckDB, "path: wh.duckdb", "path: '${env:UPWELL_TEST_DUCK}'"))
+	w.write("sync.yml", toHook)
+	w.must(0, "run")
+	if err := os.Unsetenv("UPWELL_TEST_DUCK"); err != nil { // t.Setenv restores it
+		t.Fatal(err)
+	}
+	says := func(args ...string) {
+		t.Helper()
+		if a := w.must(2, args...); !strings.Contains(a.err, "environment variable UPWELL_TEST_DUCK is not set") || !strings.Contains(a.err, "model.yml:3:") {
+			t.Errorf("%v: %s", args, a.err)
+		}
+	}
+	says("doctor")
+	says("reset", "health_to_hook", "--yes")
+	removed(".upwell")(t, w)
+	says("doctor", "--rebuild")
+	t.Setenv("UPWELL_TEST_DUCK", "wh.duckdb")
+	w.must(5, "run")
+	w.must(0, "doctor", "--rebuild")
+	run := w.must(0, "run", "--json").decoded(t)
+	if at(t, run, "runs", 0, "counts", "delivered") != json.Number("4") {
+		t.Errorf("not delivered again: %v", run)
+	}
+}

@@ -286,6 +286,14 @@ func (s *State) DropLedger(sync string) error {
 	return nil
 }
 
+// Withdraw takes back that a new state was begun: the choice what to do about the old one is open again.
+func (s *State) Withdraw() error {
+	if err := os.Remove(idPath(s.Dir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fault.Wrap(fault.StateUnusable, err, "removing %s", idPath(s.Dir))
+	}
+	return nil
+}
+
 // Close releases the folder.
 func (s *State) Close() error {
 	err := s.Store.Close()
