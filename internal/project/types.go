@@ -39,7 +39,7 @@ type Connection struct {
 	// StateSchema is the schema of Upwell's tables with diff: warehouse; "" = the warehouse's usual one.
 	StateSchema string
 	// Unresolved are references without a value, in a project loaded WithoutSecrets: such a connection cannot be used.
-	Unresolved fault.List
+	Unresolved fault.List `json:",omitempty"`
 	Where      fault.Where
 }
 
