@@ -21,7 +21,8 @@ type doctorResult struct {
 	State   string      `json:"state"` // ok | none | repaired | damaged | adopted | rebuilt
 	Damage  []damageDoc `json:"damage"`
 	Ledgers int         `json:"ledgers"`
-	Syncs   []string    `json:"syncs"` // those whose removals stay off until one full run has completed
+	Syncs   []string    `json:"syncs"`          // those whose removals stay off until one full run has completed
+	Kept    []string    `json:"kept,omitempty"` // those whose ledger is in the warehouse, and goes on
 }
 
 type damageDoc struct {
@@ -60,6 +61,9 @@ func (r *doctorResult) text(p *printer) {
 		p.line("a new state: the next run of each sync takes what its model yields for delivered and sends nothing")
 	case "rebuilt":
 		p.line("a new state: the next run of each sync delivers everything again")
+	}
+	if len(r.Kept) > 0 {
+		p.line("kept, since the warehouse has their ledgers: %v; they send what differs from those", r.Kept)
 	}
 	if len(r.Syncs) > 0 {
 		p.line("removals stay off until one full run has completed: %v", r.Syncs)
@@ -123,16 +127,41 @@ func (a *app) chooseState(ctx context.Context, p *project.Project, o doctorOptio
 	w := a.engine(p, s)
 	defer w.closing(&err)
 	names := syncNames(p)
+	var kept []string
 	for _, name := range names {
-		// The folder may hold a state of something else: nothing of it counts.
-		if err := errors.Join(w.Ledger(name).Reset(ctx), w.Store.Forget(ctx, name)); err != nil {
-			return err
+		stays, err := w.begin(ctx, name, o.adopt)
+		if err != nil {
+			return errors.Join(err, s.Withdraw())
 		}
-		if err := w.Store.SetSyncState(ctx, name, run.SyncState{AdoptNext: o.adopt, RemovalsHeld: true}); err != nil {
-			return err
+		if stays {
+			kept = append(kept, name)
 		}
 	}
-	return a.show(&doctorResult{State: word, Damage: []damageDoc{}, Ledgers: len(names), Syncs: list(names)})
+	return a.show(&doctorResult{State: word, Damage: []damageDoc{}, Ledgers: len(names), Syncs: list(names), Kept: kept})
+}
+
+// begin begins a sync's state anew. The folder may hold a state of something else: nothing of it counts. A ledger in the warehouse
+// is not lost with the folder: adopting keeps it, since it knows better than the model what was delivered.
+func (o *opened) begin(ctx context.Context, name string, adopt bool) (kept bool, err error) {
+	if err := o.Store.Forget(ctx, name); err != nil {
+		return false, err
+	}
+	if adopt && o.Project.Sources[o.Project.Models[o.Project.Syncs[name].Model].Source].Diff == "warehouse" {
+		snap, err := o.Ledger(name).Snapshot(ctx)
+		if err != nil {
+			return false, err
+		}
+		kept = snap.Meta().Version > 0
+		if err := snap.Close(); err != nil {
+			return false, err
+		}
+	}
+	if !kept {
+		if err := o.Ledger(name).Reset(ctx); err != nil {
+			return false, err
+		}
+	}
+	return kept, o.Store.SetSyncState(ctx, name, run.SyncState{AdoptNext: adopt && !kept, RemovalsHeld: true})
 }
 
 func (a *app) doctor(ctx context.Context, p *project.Project, o doctorOptions) (err error) {
@@ -162,7 +191,7 @@ func (a *app) doctor(ctx context.Context, p *project.Project, o doctorOptions) (
 		}
 		r.Syncs = list(syncNames(p))
 	}
-	names, err := ledgers(p)
+	names, err := w.ledgers(ctx)
 	if err != nil {
 		return err
 	}
@@ -256,9 +285,9 @@ func (r *doctorResult) note(part string, found []ledger.Damage, fix string) {
 	}
 }
 
-// ledgers lists the syncs with a ledger on disk, those the project has no more included.
-func ledgers(p *project.Project) ([]string, error) {
-	entries, err := os.ReadDir(filepath.Join(p.StateDir(), "ledger"))
+// ledgers lists the syncs with a ledger on disk, those the project has no more included, and those that should have one.
+func (o *opened) ledgers(ctx context.Context) ([]string, error) {
+	entries, err := os.ReadDir(filepath.Join(o.Project.StateDir(), "ledger"))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fault.Wrap(fault.StateUnusable, err, "listing ledgers")
 	}
@@ -266,6 +295,15 @@ func ledgers(p *project.Project) ([]string, error) {
 	for _, e := range entries {
 		if e.IsDir() {
 			out = append(out, e.Name())
+		}
+	}
+	for _, name := range syncNames(o.Project) {
+		st, err := o.Store.SyncState(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		if st.Published && !slices.Contains(out, name) {
+			out = append(out, name)
 		}
 	}
 	return out, nil

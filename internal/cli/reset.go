@@ -157,7 +157,7 @@ func (o *opened) weigh(ctx context.Context, s *project.Sync, what forgetting) (r
 	}
 	snap, err := o.Ledger(s.Name).Snapshot(ctx)
 	if err != nil {
-		if !fault.Is(err, fault.StateCorrupt) {
+		if !fault.Is(err, fault.StateCorrupt) && !fault.Is(err, fault.StateMissing) {
 			return nil, err
 		}
 	} else {

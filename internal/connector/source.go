@@ -123,9 +123,29 @@ func plain(name string, from, to byte) bool {
 	return name != ""
 }
 
+// Parts takes a name apart at its dots; a dot between quotes belongs to the part, which keeps its quotes.
+func (d Dialect) Parts(name string) []string {
+	var parts []string
+	start, within := 0, false
+	for i := 0; i < len(name); i++ {
+		switch c := name[i]; {
+		case c == '\\' && within && d.Backslash:
+			i++
+		case c == d.Quote && (within || i == start): // one that is doubled ends a text and begins the next
+			within = !within
+		case c == d.Quote && i > 0 && name[i-1] == d.Quote:
+			within = true
+		case c == '.' && !within:
+			parts = append(parts, name[start:i])
+			start = i + 1
+		}
+	}
+	return append(parts, name[start:])
+}
+
 // Table quotes a table name with up to two dots as parts; parts already quoted are kept.
 func (d Dialect) Table(name string) string {
-	parts := strings.Split(name, ".")
+	parts := d.Parts(name)
 	for i, p := range parts {
 		if !d.quoted(p) {
 			parts[i] = d.Ident(p)

@@ -43,6 +43,19 @@ func Test_a_server_that_upper_cases_names_is_addressed_in_lower_case(t *testing.
 	if got := upper.Table(`analytics."customers".Health`); got != `"ANALYTICS"."customers"."Health"` {
 		t.Errorf("table: %s", got)
 	}
+	for name, want := range map[string]string{
+		`"my.schema"."a ""b"" c.d".plain`: `"my.schema"."a ""b"" c.d"."PLAIN"`,
+		`"a"".b"`:                         `"a"".b"`,
+		`a"b.c`:                           `"a""b"."C"`,
+		`"open.end`:                       `"""open.end"`,
+	} {
+		if got := upper.Table(name); got != want {
+			t.Errorf("the table %s is written %s; want %s", name, got, want)
+		}
+	}
+	if got := (Dialect{Quote: '`', Backslash: true}).Table("`a\\`.b`.c"); got != "`a\\`.b`.`c`" {
+		t.Errorf("a quote kept by a backslash ends the part: %s", got)
+	}
 	if d := (Dialect{Quote: '`'}); d.Ident("account_id") != "`account_id`" || d.Known("ACCOUNT_ID") != "ACCOUNT_ID" {
 		t.Error("a server that keeps names is addressed otherwise")
 	}

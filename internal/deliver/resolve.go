@@ -8,6 +8,7 @@ import (
 
 	"github.com/upwelldata/upwell/internal/connector"
 	"github.com/upwelldata/upwell/internal/fault"
+	"github.com/upwelldata/upwell/internal/ledger"
 	"github.com/upwelldata/upwell/internal/project"
 	"github.com/upwelldata/upwell/internal/row"
 )
@@ -190,9 +191,25 @@ func (d *Delivery) existence(ctx context.Context, w *work, _ *connector.Outcomes
 				w.rows[i].ack.Entry.Values[j] = row.Value{}
 			}
 		}
+		for k := range w.rows[i].ack.Before {
+			w.rows[i].ack.Before[k] = d.withoutCreateOnly(w.rows[i].ack.Before[k])
+		}
 		w.rows[i].mayCreate = false
 	}
 	return nil
+}
+
+// withoutCreateOnly is the history of a record that was there: what is written on creation only was not written, and an undo must
+// not restore it over what others wrote since.
+func (d *Delivery) withoutCreateOnly(h ledger.History) ledger.History {
+	fields, old, after := h.Fields, h.Old, h.New
+	h.Fields, h.Old, h.New = nil, nil, nil
+	for i, f := range fields {
+		if j := slices.Index(d.Shape.Fields, f); j < 0 || !d.Shape.CreateOnly[j] {
+			h.Fields, h.Old, h.New = append(h.Fields, f), append(h.Old, old[i]), append(h.New, after[i])
+		}
+	}
+	return h
 }
 
 // currentValues reads what the tool holds before it is written, for syncs with read_before: undo can then restore it.
@@ -213,7 +230,7 @@ func (d *Delivery) currentValues(ctx context.Context, w *work, out *connector.Ou
 			continue
 		}
 		h := &w.rows[i].ack.Before[0]
-		h.Known = true
+		h.Known, h.Read = true, true
 		if h.PrevRemoteID == "" {
 			h.PrevRemoteID = f.RemoteID
 		}
@@ -259,7 +276,9 @@ func (d *Delivery) reference(ctx context.Context, w *work, out *connector.Outcom
 			continue
 		}
 		if id, ok := d.cache.get(l.Object, inputs); ok {
-			*v = row.TextValue(id)
+			if *v, err = d.idFor(field, l, id); err != nil {
+				return err
+			}
 			continue
 		}
 		rows, wanted = append(rows, i), append(wanted, inputs)
@@ -286,8 +305,10 @@ func (d *Delivery) reference(ctx context.Context, w *work, out *connector.Outcom
 		v := &w.batch.Values(i)[field]
 		switch f := found[n]; {
 		case f.Exists && !f.Ambiguous:
+			if *v, err = d.idFor(field, l, f.RemoteID); err != nil {
+				return err
+			}
 			d.cache.put(l.Object, wanted[n], f.RemoteID)
-			*v = row.TextValue(f.RemoteID)
 		case l.ToNull:
 			*v = row.NullValue()
 		default:
@@ -299,6 +320,23 @@ func (d *Delivery) reference(ctx context.Context, w *work, out *connector.Outcom
 		}
 	}
 	return nil
+}
+
+// idFor is the id of the record found, as the field that refers to it holds it.
+func (d *Delivery) idFor(field int, l *project.Lookup, id string) (row.Value, error) {
+	name := d.Shape.Fields[field]
+	if id == "" {
+		return row.Value{}, fault.New(fault.DestConfig, "field %s: records of %s have no id of one value that could be looked up", name, l.Object).NotLanded()
+	}
+	kind := d.Shape.Kinds[field]
+	if kind == row.Absent || kind == row.Text {
+		return row.TextValue(id), nil
+	}
+	v, err := row.ParseText(kind, id)
+	if err != nil {
+		return row.Value{}, fault.New(fault.DestFieldType, "field %s holds %s, and %q, the id of a record of %s, is none", name, kind, id, l.Object).NotLanded()
+	}
+	return v, nil
 }
 
 func describe(by []string, vals []row.Value) string {

@@ -129,7 +129,7 @@ func (l Ledger) there(table string) Look {
 		return look
 	}
 	p := params{d: l.Dialect}
-	parts := strings.Split(l.schema, ".")
+	parts := l.Parts(l.schema)
 	schema := l.Server(parts[len(parts)-1])
 	within := ""
 	if len(parts) > 1 {

@@ -143,6 +143,7 @@ type Publication struct {
 	KeyKinds      []row.Kind
 	MatchFields   []string
 	Mapping       string
+	Target        Target
 	NullKeys      int64
 	Complete      bool // the run read and settled everything it planned
 	NewGeneration bool // match or key changed: entries of other generations were dropped before

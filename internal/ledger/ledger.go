@@ -105,6 +105,7 @@ type Meta struct {
 	KeyKinds    []row.Kind
 	MatchFields []string
 	Mapping     string // hash of the mapping last published
+	Target      Target // where the entries were delivered; empty in ledgers of versions that did not note it
 	Fields      []string
 	NullKeys    int64 // KEY_NULL rows of the last complete run
 	Complete    bool  // a full run has completed since the ledger was made or rebuilt
@@ -112,9 +113,17 @@ type Meta struct {
 	LastRunAt   time.Time
 }
 
+// Target is where a sync's records go.
+type Target struct {
+	Type        string // of the destination
+	Destination string // its name in the project
+	Account     string // as the tool tells it
+	Object      string
+}
+
 // Publish takes over what a run tells of itself. Generation is the home's to count.
 func (m *Meta) Publish(p Publication) {
-	m.KeyColumns, m.KeyKinds, m.MatchFields, m.Mapping = p.KeyColumns, p.KeyKinds, p.MatchFields, p.Mapping
+	m.KeyColumns, m.KeyKinds, m.MatchFields, m.Mapping, m.Target = p.KeyColumns, p.KeyKinds, p.MatchFields, p.Mapping, p.Target
 	if p.Complete {
 		m.NullKeys, m.Complete = p.NullKeys, true
 	}
@@ -143,6 +152,8 @@ type History struct {
 	Fields  []string    // fields the run wrote
 	Old     []row.Value // value before, per field; Absent = not known
 	New     []row.Value // value after, per field
+	// Read says that Old was read from the tool, where somebody may have changed what an earlier run left. It is not kept.
+	Read bool
 	// PrevState, PrevMatch, PrevRemoteID and PrevFingerprint restore the entry on undo; Known is false when the key was new.
 	Known        bool
 	PrevState    State

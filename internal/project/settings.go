@@ -27,7 +27,7 @@ func (l *loader) source(name string, p pair) {
 	if c.Diff == "warehouse" && !spec.Ledger {
 		l.fail(fault.ProjectValue, p.value.find("diff").at, "reading %s: a source of type %s cannot hold the ledger", what, c.Type).WithFix("use `diff: local`")
 	}
-	c.Config = l.config(p, what, spec, sourceKeys)
+	l.configure(c, p, what, spec, sourceKeys)
 }
 
 // destination builds one destination.
@@ -41,7 +41,18 @@ func (l *loader) destination(name string, p pair) {
 		return
 	}
 	c.Limits = l.limits(p.value.find("limits"), of("limits", what))
-	c.Config = l.config(p, what, spec, destinationKeys)
+	l.configure(c, p, what, spec, destinationKeys)
+}
+
+// configure reads a connection's settings. Where one cannot be resolved and that is only a warning, the connection remembers it.
+func (l *loader) configure(c *Connection, p pair, what string, spec connector.Spec, keys shape) {
+	before := len(l.warnings)
+	c.Config = l.config(p, what, spec, keys)
+	for _, w := range l.warnings[before:] {
+		if w.Code == fault.ProjectVariable {
+			c.Unresolved = append(c.Unresolved, w)
+		}
+	}
 }
 
 // connection reads what every connection has.

@@ -38,7 +38,9 @@ type Connection struct {
 	Diff   string           // sources: local | warehouse
 	// StateSchema is the schema of Upwell's tables with diff: warehouse; "" = the warehouse's usual one.
 	StateSchema string
-	Where       fault.Where
+	// Unresolved are references without a value, in a project loaded WithoutSecrets: such a connection cannot be used.
+	Unresolved fault.List `json:",omitempty"`
+	Where      fault.Where
 }
 
 // Limits tighten what a connector declares; zero values change nothing.

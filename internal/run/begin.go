@@ -69,7 +69,7 @@ func (x *execution) resumeJobs(ctx context.Context) error {
 	}
 	m := x.meta // the jobs are of the key, match and mapping the ledger has, whatever the project says by now
 	if err := x.republish(ctx, ledger.Publication{
-		KeyColumns: m.KeyColumns, KeyKinds: m.KeyKinds, MatchFields: m.MatchFields, Mapping: m.Mapping, Complete: m.Complete, NullKeys: m.NullKeys,
+		KeyColumns: m.KeyColumns, KeyKinds: m.KeyKinds, MatchFields: m.MatchFields, Mapping: m.Mapping, Target: m.Target, Complete: m.Complete, NullKeys: m.NullKeys,
 	}); err != nil {
 		return err
 	}
@@ -138,12 +138,12 @@ func (x *execution) startGeneration(ctx context.Context) error {
 		return nil
 	}
 	x.keyed = true
-	return x.republish(ctx, ledger.Publication{KeyColumns: x.model.Key, KeyKinds: x.mapping.KeyKinds(), MatchFields: x.mapping.MatchFields()})
+	return x.republish(ctx, ledger.Publication{KeyColumns: x.model.Key, KeyKinds: x.mapping.KeyKinds(), MatchFields: x.mapping.MatchFields(), Target: x.target()})
 }
 
 // republish publishes what there is and goes on writing.
 func (x *execution) republish(ctx context.Context, p ledger.Publication) error {
-	if err := x.session.Publish(ctx, p); err != nil {
+	if err := x.publish(ctx, p); err != nil {
 		return err
 	}
 	if err := x.session.Close(); err != nil {

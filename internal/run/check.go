@@ -27,7 +27,7 @@ func (e *Engine) CheckSync(ctx context.Context, s *project.Sync) (err error) {
 	if err != nil {
 		return err
 	}
-	return p.close()
+	return errors.Join(p.referred(ctx), p.close())
 }
 
 // DescribeModel gives the columns of a model without running it over the data.

@@ -49,6 +49,9 @@ func (e *Engine) openSource(ctx context.Context, c *project.Connection, holdsLed
 	if !ok {
 		return nil, fault.New(fault.ProjectReference, "there is no source type %q", c.Type).At(c.Where)
 	}
+	if len(c.Unresolved) > 0 { // an empty setting would mean something else: another user, another server
+		return nil, c.Unresolved
+	}
 	src, err := t.Open(ctx, c.Config, connector.Env{ProjectDir: e.Project.Dir, Gate: connector.OpenGate{}, Name: c.Name, Ledger: holdsLedger})
 	if err != nil {
 		return nil, at(err, c.Where)
@@ -61,6 +64,9 @@ func (e *Engine) OpenDestination(ctx context.Context, c *project.Connection, gat
 	t, ok := e.Connectors.Destination(c.Type)
 	if !ok {
 		return nil, connector.Spec{}, fault.New(fault.ProjectReference, "there is no destination type %q", c.Type).At(c.Where)
+	}
+	if len(c.Unresolved) > 0 {
+		return nil, t.Spec, c.Unresolved
 	}
 	d, err := t.Open(ctx, c.Config, connector.Env{
 		ProjectDir: e.Project.Dir, StateDir: e.Project.StateDir() + "/connections/" + c.Name, Gate: gate, Name: c.Name,

@@ -112,7 +112,7 @@ func (h *homes) current(ctx context.Context) (ledger.Home, string, error) {
 		if err != nil {
 			return nil, "", err
 		}
-		if st.Home != "" || name != "" && h.localHolds(ctx) {
+		if st.Home != "" || name != "" && (st.Published || h.localHolds(ctx)) {
 			name = st.Home
 		}
 	}
@@ -137,11 +137,18 @@ func (h *homes) localHolds(ctx context.Context) bool {
 }
 
 func (h *homes) Snapshot(ctx context.Context) (ledger.Snapshot, error) {
-	home, _, err := h.current(ctx)
+	home, name, err := h.current(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return home.Snapshot(ctx)
+	s, err := home.Snapshot(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := h.lost(ctx, s.Meta(), name); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
 }
 
 func (h *homes) Begin(ctx context.Context, run string) (ledger.Session, error) {
@@ -153,6 +160,9 @@ func (h *homes) Begin(ctx context.Context, run string) (ledger.Session, error) {
 	if name != want {
 		to, err := h.place(want)
 		if err != nil {
+			return nil, err
+		}
+		if err := h.intact(ctx, home, name); err != nil {
 			return nil, err
 		}
 		if err := move(ctx, home, to); err != nil {
@@ -168,7 +178,18 @@ func (h *homes) Begin(ctx context.Context, run string) (ledger.Session, error) {
 			return nil, err
 		}
 	}
-	return home.Begin(ctx, run)
+	s, err := home.Begin(ctx, run)
+	if err != nil {
+		return nil, err
+	}
+	m := s.Snapshot().Meta()
+	if err = h.lost(ctx, m, want); err == nil && m.Version > 0 {
+		err = h.e.published(ctx, h.sync.Name)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
 }
 
 // record says where the ledger lives from now on.
@@ -204,15 +225,31 @@ func (h *homes) Reset(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return home.Reset(ctx)
+	if err := home.Reset(ctx); err != nil {
+		return err
+	}
+	st, err := h.e.Store.SyncState(ctx, h.sync.Name)
+	if err != nil || !st.Published {
+		return err
+	}
+	st.Published = false
+	return h.e.Store.SetSyncState(ctx, h.sync.Name, st)
 }
 
 func (h *homes) Inspect(ctx context.Context, repair bool) ([]ledger.Damage, error) {
-	home, _, err := h.current(ctx)
+	home, name, err := h.current(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return home.Inspect(ctx, repair)
+	found, err := home.Inspect(ctx, repair)
+	if err != nil || len(found) > 0 {
+		return found, err
+	}
+	err = h.intact(ctx, home, name)
+	if f := fault.As(err); f != nil && f.Code == fault.StateMissing {
+		return []ledger.Damage{{File: h.describe(name), What: f.Message}}, nil
+	}
+	return nil, err
 }
 
 // move copies a ledger with its history. It is published in one step: a process that dies before has moved nothing, and one that
@@ -236,7 +273,7 @@ func move(ctx context.Context, from, to ledger.Home) (err error) {
 	if err := to.Reset(ctx); err != nil { // what an earlier move left
 		return err
 	}
-	pub := ledger.Publication{KeyColumns: m.KeyColumns, KeyKinds: m.KeyKinds, MatchFields: m.MatchFields, Mapping: m.Mapping, NullKeys: m.NullKeys, Complete: m.Complete}
+	pub := ledger.Publication{KeyColumns: m.KeyColumns, KeyKinds: m.KeyKinds, MatchFields: m.MatchFields, Mapping: m.Mapping, Target: m.Target, NullKeys: m.NullKeys, Complete: m.Complete}
 	if past, ok := snap.(ledger.Historian); ok {
 		for _, run := range past.Runs() {
 			if err := moveHistory(ctx, snap, to, run, pub); err != nil {

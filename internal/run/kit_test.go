@@ -146,6 +146,8 @@ type crm struct {
 	down    error
 	lose    bool // apply, then lose the answer
 	object  connector.Object
+	account string
+	named   func(key string) (id string) // the id a record is found by; nil = id-key
 }
 
 func newCRM() *crm {
@@ -158,7 +160,7 @@ func newCRM() *crm {
 	id.Match, id.Unique = true, true
 	mail := field("Email", row.Text)
 	mail.Match, mail.Unique, mail.FoldCase = true, true, true
-	return &crm{records: map[string]map[string]string{}, reject: map[string]string{}, object: connector.Object{
+	return &crm{records: map[string]map[string]string{}, reject: map[string]string{}, account: "acct", object: connector.Object{
 		Name: "Account", Kind: connector.KindRecord, Keys: [][]string{{"Id"}, {"Email"}}, ReadBatch: 50,
 		Fields: []connector.Field{id, mail, field("Score", row.Float), field("Tier", row.Text), field("First", row.Text)},
 		Ops: map[connector.Op]connector.Operation{
@@ -168,7 +170,7 @@ func newCRM() *crm {
 }
 
 func (c *crm) Check(context.Context) (connector.Account, error) {
-	return connector.Account{ID: "acct"}, c.down
+	return connector.Account{ID: c.account}, c.down
 }
 func (c *crm) Close() error { return nil }
 func (c *crm) Objects(context.Context, []string) ([]connector.Object, error) {
@@ -242,16 +244,33 @@ func (c *crm) one(to connector.Target, rows *row.Batch, i int, out *connector.Ou
 	out.Delivered(i, "id-"+key, created)
 }
 
-func (c *crm) ReadBack(_ context.Context, _ connector.Object, _ []string, matches [][]row.Value, _ []string) ([]connector.Found, error) {
+func (c *crm) ReadBack(_ context.Context, _ connector.Object, _ []string, matches [][]row.Value, fields []string) ([]connector.Found, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	out := make([]connector.Found, len(matches))
 	for i, m := range matches {
-		if _, ok := c.records[strings.ToLower(m[0].String())]; ok {
-			out[i] = connector.Found{Exists: true, RemoteID: "id-" + strings.ToLower(m[0].String())}
+		rec, ok := c.records[strings.ToLower(m[0].String())]
+		if !ok {
+			continue
+		}
+		out[i] = connector.Found{Exists: true, RemoteID: "id-" + strings.ToLower(m[0].String()), Values: make([]row.Value, len(fields))}
+		if c.named != nil {
+			out[i].RemoteID = c.named(m[0].String())
+		}
+		for j, f := range fields {
+			out[i].Values[j] = c.value(rec, f)
 		}
 	}
 	return out, nil
+}
+
+func (c *crm) value(rec map[string]string, field string) row.Value {
+	i := slices.IndexFunc(c.object.Fields, func(f connector.Field) bool { return f.Name == field })
+	v, err := row.ParseText(c.object.Fields[i].Kind, rec[field])
+	if err != nil || rec[field] == "" {
+		return row.NullValue()
+	}
+	return v
 }
 
 // took gives and forgets the writes since the last call, sorted.
@@ -270,6 +289,8 @@ type world struct {
 	wh  *warehouse
 	crm *crm
 	yml string
+	// hides: the tool cannot be read
+	hides bool
 }
 
 var specs = struct{ source, destination connector.Spec }{
@@ -287,6 +308,9 @@ func (w *world) Source(typ string) (connector.SourceConnector, bool) {
 
 func (w *world) Destination(typ string) (connector.DestinationConnector, bool) {
 	return connector.DestinationConnector{Spec: specs.destination, Open: func(context.Context, connector.Config, connector.Env) (connector.Destination, error) {
+		if w.hides {
+			return unread{w.crm}, nil
+		}
 		return w.crm, nil
 	}}, typ == "crm"
 }

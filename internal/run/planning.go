@@ -73,8 +73,9 @@ func (e *Engine) Plan(ctx context.Context, s *project.Sync, full, withItems bool
 	if res.Warnings, err = p.tests(ctx); err != nil {
 		return nil, err
 	}
+	res.Warnings = append(res.Warnings, p.otherAccount()...)
 	if p.newGeneration() {
-		res.Warnings = append(res.Warnings, newGenerationWarning)
+		res.Warnings = append(res.Warnings, p.generationWarning())
 		next, err := p.nextGeneration(ctx)
 		if err != nil {
 			return nil, err
@@ -138,6 +139,7 @@ func (p *prepared) nextGeneration(ctx context.Context) (ledger.Snapshot, error) 
 	if err != nil {
 		return nil, err
 	}
+	p.forgetTool()
 	return next, p.restart(next)
 }
 

@@ -43,6 +43,7 @@ type prepared struct {
 	scanned   int64
 	doubts    []string
 	renewed   bool // this run starts a generation: it is compared with an empty ledger
+	moved     bool // because the sync goes to another object or tool
 }
 
 // prepare opens both ends of a sync and compiles its mapping against the live schemas.
@@ -72,6 +73,9 @@ func (e *Engine) prepare(ctx context.Context, s *project.Sync, snap ledger.Snaps
 	if len(faults) > 0 {
 		return p, p.excused(faults)
 	}
+	if err := p.readable(); err != nil {
+		return p, err
+	}
 	p.mapping = m
 	if faults := govern.Deny(e.Project, s); len(faults) > 0 {
 		return p, faults
@@ -79,10 +83,10 @@ func (e *Engine) prepare(ctx context.Context, s *project.Sync, snap ledger.Snaps
 	return p, p.memories(ctx)
 }
 
-// newGeneration: the model's key or the match changed, so entries of the old one say nothing about the new rows. A ledger that
+// newGeneration: the model's key, the match, or where the sync goes changed, so entries of the old one say nothing about the new rows. A ledger that
 // holds only what a killed run acknowledged does not name its key yet; it is of this generation.
 func (p *prepared) newGeneration() bool {
-	if p.renewed {
+	if p.renewed || p.goesElsewhere() {
 		return true
 	}
 	return len(p.meta.KeyColumns) > 0 && (!slices.Equal(p.meta.KeyColumns, p.model.Key) ||
@@ -125,6 +129,8 @@ func (p *prepared) definition(full bool) plan.Definition {
 		d.CreateOnly = append(d.CreateOnly, p.mapping.CreateOnly(i))
 	}
 	switch {
+	case p.moved:
+		d.NoRemovals = "the sync goes elsewhere now, so nothing known of where it went is removed"
 	case p.renewed:
 		d.NoRemovals = "the match or the key changed, so nothing known under the old one is removed"
 	case p.state.RemovalsHeld:

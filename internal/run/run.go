@@ -97,13 +97,16 @@ func (x *execution) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	to := x.target()
+	x.rec.Target = &to
+	x.rec.Warnings = append(x.rec.Warnings, x.otherAccount()...)
 	if x.newGeneration() {
+		x.rec.Warnings = append(x.rec.Warnings, x.generationWarning())
 		next, nerr := x.nextGeneration(ctx)
 		if nerr != nil {
 			return nerr
 		}
 		defer func() { err = errors.Join(err, next.Close()) }()
-		x.rec.Warnings = append(x.rec.Warnings, newGenerationWarning)
 	}
 	stage, err := x.openPrestage(ctx, x.delivery(nil))
 	if err != nil {
@@ -236,7 +239,7 @@ func (x *execution) deliverWith(ctx context.Context, o deliver.Options, p ledger
 	if derr != nil || len(x.summary.Held()) > 0 {
 		p.Complete, p.NullKeys, p.Mapping = x.meta.Complete, x.meta.NullKeys, x.meta.Mapping
 	}
-	perr := x.session.Publish(sctx, p)
+	perr := x.publish(sctx, p)
 	if perr == nil {
 		perr = d.Published(sctx)
 	}
@@ -287,7 +290,7 @@ func (c Counts) unaccounted() int64 {
 func (x *execution) publication(complete bool) ledger.Publication {
 	p := ledger.Publication{
 		KeyColumns: x.model.Key, KeyKinds: x.mapping.KeyKinds(), MatchFields: x.mapping.MatchFields(),
-		Mapping: x.e.Project.MappingHash(x.sync.Name), Complete: complete, NullKeys: x.meta.NullKeys,
+		Mapping: x.e.Project.MappingHash(x.sync.Name), Target: x.target(), Complete: complete, NullKeys: x.meta.NullKeys,
 	}
 	if x.summary != nil && complete {
 		p.NullKeys = x.summary.NullKeys

@@ -6,6 +6,7 @@ import (
 
 	"github.com/upwelldata/upwell/internal/deliver"
 	"github.com/upwelldata/upwell/internal/fault"
+	"github.com/upwelldata/upwell/internal/ledger"
 	"github.com/upwelldata/upwell/internal/plan"
 )
 
@@ -82,6 +83,7 @@ type Record struct {
 	Warnings         []string             `json:"warnings,omitempty"`
 	Allowed          []string             `json:"allowed,omitempty"`
 	Full             bool                 `json:"full,omitempty"`
+	Target           *ledger.Target       `json:"target,omitempty"` // where it wrote
 }
 
 // Refused is a row on record as rejected, invalid or unknown.
@@ -159,4 +161,5 @@ type SyncState struct {
 	Paused       string `json:"paused,omitempty"` // why its schedule is paused, "" = it is not
 	AdoptNext    bool   `json:"adopt_next,omitempty"`
 	RemovalsHeld bool   `json:"removals_held,omitempty"` // until one full run has completed
+	Published    bool   `json:"published,omitempty"`     // there is a ledger: where none is found it is lost
 }

@@ -62,6 +62,9 @@ func (e *Engine) UndoPlan(ctx context.Context, of *Record, force bool, allow pla
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, p.close()) }()
+	if err := p.sameTarget(of); err != nil {
+		return nil, err
+	}
 	u := &undoing{execution: &execution{prepared: p, rec: &Record{}}, of: of, force: force}
 	if err := u.plan(ctx, allow); err != nil {
 		return nil, err
@@ -131,9 +134,14 @@ func (e *Engine) executeUndo(ctx context.Context, s *project.Sync, of *Record, o
 			return err
 		}
 		defer func() { err = errors.Join(err, x.prepared.close()) }()
+		if err := x.sameTarget(of); err != nil {
+			return err
+		}
 		if err := snap.Verify(ctx); err != nil {
 			return err
 		}
+		to := x.target()
+		x.rec.Target = &to
 		return work(x)
 	})
 }
@@ -160,7 +168,7 @@ func (u *undoing) run(ctx context.Context) error {
 	kept := u.state
 	u.state = SyncState{} // what waits for a full run of the model is not settled by an undo
 	err := u.deliverWith(ctx, o, ledger.Publication{
-		KeyColumns: u.meta.KeyColumns, KeyKinds: u.meta.KeyKinds, MatchFields: u.meta.MatchFields, Mapping: u.meta.Mapping,
+		KeyColumns: u.meta.KeyColumns, KeyKinds: u.meta.KeyKinds, MatchFields: u.meta.MatchFields, Mapping: u.meta.Mapping, Target: u.meta.Target,
 		NullKeys: u.meta.NullKeys, Complete: u.meta.Complete,
 	})
 	if u.o.Tally.Delivered.Load()+u.o.Tally.Unknown.Load() == 0 {

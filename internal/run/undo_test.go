@@ -187,7 +187,7 @@ func Test_undo_obeys_policies(t *testing.T) {
 		}
 	})
 	w.wantWrites()
-	if s := w.state(); s != (run.SyncState{}) {
+	if s := w.state(); s != (run.SyncState{Published: true}) {
 		t.Errorf("%+v", s)
 	}
 }
@@ -214,7 +214,7 @@ func Test_undo_pauses_the_schedule_only_when_it_restored_something(t *testing.T)
 	w := newWorld(t, standard)
 	w.wh.fill(20)
 	first := w.ok()
-	waiting := run.SyncState{AdoptNext: true, RemovalsHeld: true}
+	waiting := run.SyncState{AdoptNext: true, RemovalsHeld: true, Published: true}
 	w.setState(waiting)
 	if rec, _ := w.undo(first, false, run.RunOptions{}); rec.Status != run.Held {
 		t.Fatalf("%s %v", rec.Status, rec.Error)

@@ -9,10 +9,10 @@ import (
 	"github.com/upwelldata/upwell/internal/store/sqlite"
 )
 
-// Inspect checks the store of runs while no other process may write; repair sets a damaged one aside. Ledgers are inspected
-// through their homes.
+// Inspect checks the store of runs while no other process may write; repair sets a damaged one aside. A folder without an id has
+// had no store yet. Ledgers are inspected through their homes.
 func Inspect(ctx context.Context, p *project.Project, repair bool) (found []ledger.Damage, err error) {
-	if _, err := stateID(p.Dir, p.StateDir(), Ask); err != nil {
+	if id, err := stateID(p.Dir, p.StateDir(), Ask); err != nil || id == "" {
 		return nil, err
 	}
 	lock, err := take(p.StateDir())

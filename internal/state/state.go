@@ -65,7 +65,13 @@ func Open(ctx context.Context, p *project.Project, choice Choice) (*State, error
 	if s.lock, err = take(dir); err != nil {
 		return nil, err
 	}
-	if s.Store, err = sqlite.Open(ctx, dir); err != nil {
+	if id != "" { // it is written last
+		err = sqlite.Missing(dir)
+	}
+	if err == nil {
+		s.Store, err = sqlite.Open(ctx, dir)
+	}
+	if err != nil {
 		return nil, errors.Join(err, s.lock.Close())
 	}
 	if choice != Ask && id == "" {
@@ -99,11 +105,14 @@ func (s *State) begin(ctx context.Context, p *project.Project, choice Choice) er
 // Read opens the folder for reading, beside a process that writes. It changes no byte.
 func Read(ctx context.Context, p *project.Project) (*State, error) {
 	dir := p.StateDir()
-	if _, err := stateID(p.Dir, dir, Ask); err != nil {
+	id, err := stateID(p.Dir, dir, Ask)
+	if err == nil && id != "" {
+		err = sqlite.Missing(dir)
+	}
+	if err != nil {
 		return nil, err
 	}
 	s := &State{Dir: dir}
-	var err error
 	s.Store, err = sqlite.OpenReadOnly(ctx, dir)
 	return s, err
 }
@@ -273,6 +282,14 @@ func (s *State) DropLedger(sync string) error {
 		if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
 			return fault.Wrap(fault.StateUnusable, err, "removing the ledger that has moved")
 		}
+	}
+	return nil
+}
+
+// Withdraw takes back that a new state was begun: the choice what to do about the old one is open again.
+func (s *State) Withdraw() error {
+	if err := os.Remove(idPath(s.Dir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fault.Wrap(fault.StateUnusable, err, "removing %s", idPath(s.Dir))
 	}
 	return nil
 }

@@ -13,7 +13,8 @@ import (
 
 const readBatch = 1000
 
-// ReadBack finds records by any columns. Values that cannot be carried (infinity) come back Absent.
+// ReadBack finds records by any columns. The remote id of a record is the value of its primary key, where that is one column.
+// Values that cannot be carried (infinity) come back Absent.
 func (d *destination) ReadBack(ctx context.Context, object connector.Object, by []string, matches [][]row.Value, fields []string) (out []connector.Found, err error) {
 	out = make([]connector.Found, len(matches))
 	if len(matches) == 0 {
@@ -47,6 +48,11 @@ func (d *destination) ReadBack(ctx context.Context, object connector.Object, by 
 	if err != nil {
 		return nil, err
 	}
+	for _, k := range t.keys {
+		if k.primary && len(k.columns) == 1 {
+			wanted = append(wanted, t.column(k.columns[0]))
+		}
+	}
 	g := &group{op: connector.OpDelete, table: t, match: match, data: make([][]byte, len(match)), ends: make([][]int, len(match))}
 	for i, m := range matches {
 		g.add(i, m, nil) // a value the column cannot hold identifies no record
@@ -75,9 +81,13 @@ func (d *destination) ReadBack(ctx context.Context, object connector.Object, by 
 			continue
 		}
 		f.Exists = true
-		f.Values = make([]row.Value, len(wanted))
+		f.Values = make([]row.Value, len(fields))
 		for i, s := range wanted {
-			f.Values[i] = backValue(s, r[i+1])
+			if v := backValue(s, r[i+1]); i < len(fields) {
+				f.Values[i] = v
+			} else {
+				f.RemoteID = v.String()
+			}
 		}
 	}
 	return out, nil

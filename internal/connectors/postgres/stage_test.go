@@ -128,6 +128,9 @@ func Test_records_are_read_back(t *testing.T) {
 		list = append(list, fmt.Sprint(f.Exists, f.Values))
 	}
 	equal(t, "by id", list, []string{"false []", "true [a 1.50 2026-01-02T03:04:05Z ok 10.0.0.1 [1,null] ]", "false []", "true [b null null null null null null]"})
+	if got[1].RemoteID != "1" || got[3].RemoteID != "2" { // what a lookup writes
+		t.Errorf("the ids are %q and %q", got[1].RemoteID, got[3].RemoteID)
+	}
 	if !got[1].Values[6].IsAbsent() {
 		t.Error("infinity came back as a value")
 	}

@@ -25,6 +25,7 @@ type table struct {
 // uniqueKey is a unique index that ON CONFLICT can use.
 type uniqueKey struct {
 	index   string
+	primary bool
 	columns []string
 }
 
@@ -86,7 +87,7 @@ SELECT a.attrelid, a.attnum, a.attname, d.typ, d.mod, d.nn, a.atthasdef, a.attid
 
 // Only indexes ON CONFLICT can infer from columns alone: unique, valid, not partial, not deferrable, no expressions.
 // https://www.postgresql.org/docs/current/sql-insert.html#SQL-ON-CONFLICT
-const indexesSQL = `SELECT i.indrelid, c.relname, i.indkey::text, i.indnkeyatts FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+const indexesSQL = `SELECT i.indrelid, c.relname, i.indkey::text, i.indnkeyatts, i.indisprimary FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
  WHERE i.indrelid = ANY($1::oid[]) AND i.indisunique AND i.indisvalid AND i.indisready AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL
  ORDER BY i.indrelid, i.indisprimary DESC, c.relname`
 
@@ -174,7 +175,7 @@ func fillTables(ctx context.Context, c *pgconn.PgConn, tables []*table) error {
 		if err != nil {
 			return fmt.Errorf("reading an index: %w", err)
 		}
-		k := uniqueKey{index: string(r[1])}
+		k := uniqueKey{index: string(r[1]), primary: yes(r[4])}
 		for _, num := range strings.Fields(string(r[2]))[:n] {
 			k.columns = append(k.columns, names[rel][num])
 		}

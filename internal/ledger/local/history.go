@@ -43,7 +43,7 @@ func historyOf(a *ledger.Ack, run string) (h ledger.History, flags byte, ok bool
 	switch {
 	case a.HistOnly:
 		flags |= histOnly
-	case !a.Delete && follows(&h, &a.Entry):
+	case !a.Delete && !h.Read && follows(&h, &a.Entry): // what the next change read need not be what this one left
 		return h, flags | histDerived, true
 	}
 	if h.New != nil {

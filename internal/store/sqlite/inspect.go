@@ -14,13 +14,13 @@ import (
 )
 
 // Inspect checks the store's file; the caller holds the folder's lock. repair sets a damaged file aside under a name that tells
-// when, so that a new one begins: SQLite does not say which rows of a damaged file still hold what was written.
+// when, and begins a new one: SQLite does not say which rows of a damaged file still hold what was written.
 func Inspect(ctx context.Context, dir string, repair bool) ([]ledger.Damage, error) {
 	path := filepath.Join(dir, "state.db")
-	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-		return nil, nil
+	err := Missing(dir)
+	if err == nil {
+		err = verifySum(path)
 	}
-	err := verifySum(path)
 	if err == nil {
 		err = checkPages(ctx, path)
 	}
@@ -41,9 +41,28 @@ func Inspect(ctx context.Context, dir string, repair bool) ([]ledger.Damage, err
 				return nil, stateFault(err, "setting "+path+" aside")
 			}
 		}
-		d.Repaired, d.What = true, d.What+"; set aside as "+filepath.Base(aside)
+		d.Repaired = true
+		if _, err := os.Stat(aside); err == nil {
+			d.What += "; set aside as " + filepath.Base(aside)
+		}
+		s, err := Open(ctx, dir)
+		if err != nil {
+			return nil, err
+		}
+		if err := s.Close(); err != nil {
+			return nil, err
+		}
 	}
 	return []ledger.Damage{d}, nil
+}
+
+// Missing tells, for a folder that is known to have had a store, that it is gone. A new one would know of no open request.
+func Missing(dir string) error {
+	path := filepath.Join(dir, "state.db")
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		return fault.New(fault.StateCorrupt, "the store of runs, %s, is missing", path)
+	}
+	return nil
 }
 
 // checkPages lets SQLite look at every page.
