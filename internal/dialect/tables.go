@@ -6,6 +6,7 @@
 package dialect
 
 import (
+	"encoding/hex"
 	"fmt"
 	"strings"
 
@@ -375,7 +376,7 @@ func (l Ledger) Retire(before string) connector.Statement {
 	return p.done("DELETE FROM %s WHERE run < %s", l.table(tablePast, ""), p.text(before))
 }
 
-func hexKey(key []byte) row.Value { return row.TextValue(fmt.Sprintf("%x", key)) }
+func hexKey(key []byte) row.Value { return row.TextValue(hex.EncodeToString(key)) }
 
 func sql(format string, args ...any) connector.Statement {
 	return connector.Statement{SQL: fmt.Sprintf(format, args...)}

@@ -33,7 +33,7 @@ var ledgerSQL = connector.LedgerSQL{
 	Fold:         `LOWER(TRIM(CAST(%s AS text)))`,
 	Materialized: "MATERIALIZED ",
 	Transactions: true,
-	ParamBytes:   8 << 20,
+	Bulk:         true,
 }
 
 // Exec runs statements of the ledger in one transaction.
@@ -58,6 +58,9 @@ func (s *source) Exec(ctx context.Context, statements []connector.Statement) err
 }
 
 func (s *source) execute(ctx context.Context, c *pgconn.PgConn, st connector.Statement) error {
+	if st.Rows != nil {
+		return s.load(ctx, c, st.Into, st.Rows)
+	}
 	params := make([][]byte, len(st.Params))
 	for i, v := range st.Params {
 		params[i] = paramText(v)

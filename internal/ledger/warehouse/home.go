@@ -246,7 +246,10 @@ func (h *home) Reset(ctx context.Context) (err error) {
 		return err
 	}
 	// A table without a state that knows it is made anew by the next run.
-	done := s.c.sql.Settle(dialect.Settling{Run: "reset", Token: s.token, Version: int64(d.Meta.Version), Meta: meta})
+	done, err := s.c.sql.Settle(dialect.Settling{Run: "reset", Token: s.token, Version: int64(d.Meta.Version), Meta: meta})
+	if err != nil {
+		return err
+	}
 	if err := s.exec(ctx, done...); err != nil {
 		return err
 	}
