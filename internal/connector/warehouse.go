@@ -86,6 +86,8 @@ type LedgerSQL struct {
 	// Materialized stands after a common table expression's AS and makes it be computed once; "" where several uses of one
 	// may compute it anew: the model is then put into a table of its own first.
 	Materialized string
+	// Late says that reading the ledger once more, for the entries of the rows that leave, costs less than to carry all of them.
+	Late         bool
 	Transactions bool // several statements can be one transaction
 	Merge        bool // has MERGE with conditions and a delete, and uses it instead of DELETE and INSERT
 	DeleteUsing  bool // a DELETE takes no alias and joins by USING

@@ -31,6 +31,7 @@ var ledgerSQL = connector.LedgerSQL{
 	},
 	Fold:         "LOWER(TRIM(CAST(%s AS VARCHAR)))",
 	Materialized: "MATERIALIZED ",
+	Late:         true,
 	Transactions: true,
 	Bulk:         true,
 	Passing:      "CREATE TEMPORARY TABLE %s AS ",

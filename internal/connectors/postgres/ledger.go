@@ -32,6 +32,7 @@ var ledgerSQL = connector.LedgerSQL{
 	Wide:         map[row.Kind]string{row.Text: "CAST(%s AS text)"}, // varchar(10) may become varchar(20)
 	Fold:         `LOWER(TRIM(CAST(%s AS text)))`,
 	Materialized: "MATERIALIZED ",
+	Late:         true,
 	Transactions: true,
 	Bulk:         true,
 }
