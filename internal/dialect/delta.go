@@ -66,7 +66,7 @@ func (l Ledger) Delta(c Compared) (connector.Query, error) {
 			"UNION ALL SELECT upwell_lm FROM upwell_join WHERE upwell_pick = 1 AND upwell_lm IS NOT NULL\n" +
 			"UNION ALL SELECT upwell_cm FROM upwell_join WHERE upwell_cm IS NOT NULL GROUP BY upwell_cm HAVING COUNT(*) > 1)")
 		where += " OR upwell_cm IN (SELECT upwell_m FROM upwell_hot) OR upwell_lm IN (SELECT upwell_m FROM upwell_hot)"
-		// Any row may claim the match of an entry whose columns are not known.
+		// Any row may claim the match of an entry whose match is not known.
 		where += " OR upwell_cm IS NOT NULL AND EXISTS (SELECT 1 FROM upwell_join WHERE upwell_pick = 1 AND upwell_present IS NULL AND upwell_lm IS NULL)"
 	}
 	entry, entries := "j.upwell_e", ""
@@ -159,8 +159,8 @@ func (l Ledger) picked(c Compared) string {
 			states[i] = strconv.Itoa(st)
 		}
 		unsettled := "o.upwell_s NOT IN (" + strings.Join(states, ", ") + ")"
-		if c.Match != nil { // its match is not known here, and another row may claim it
-			unsettled = "(" + unsettled + " OR o.upwell_f = 0)"
+		if c.Match != nil { // where its match is not known here, any row may claim it
+			unsettled = "(" + unsettled + " OR o.upwell_f = 0 AND o.upwell_lm IS NULL)"
 		}
 		gone += " AND " + unsettled
 	}

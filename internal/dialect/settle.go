@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/apache/arrow-go/v18/arrow"
+
 	"github.com/upwelldata/upwell/internal/connector"
 	"github.com/upwelldata/upwell/internal/row"
 )
@@ -145,8 +147,13 @@ func (l Ledger) apply(s Settling, ledger, acked, delta string) []connector.State
 		same[i] = l.exact("a.", f) + " = " + l.exact("t.", f)
 	}
 	for _, f := range s.Fields {
+		kept := slices.ContainsFunc(s.Kept(), func(k arrow.Field) bool { return k.Name == f.Name })
 		switch {
 		case slices.Contains(s.Key, f.Name):
+		case s.Compared && kept:
+			add(l.Ident(f.Name), fmt.Sprintf("CASE WHEN d.%s = 1 THEN d.%s ELSE a.%[2]s END", colPresent, l.Ident(f.Name)))
+		case kept:
+			add(l.Ident(f.Name), "a."+l.Ident(f.Name))
 		case s.Compared:
 			add(l.Ident(f.Name), "d."+l.Ident(f.Name))
 		default:

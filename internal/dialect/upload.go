@@ -3,6 +3,7 @@ package dialect
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,6 +15,7 @@ import (
 // Settled is one entry to be written or, Entry being "", forgotten.
 type Settled struct {
 	Key       []row.Value // as the key's columns hold it; nulls for a record without a key of the model
+	Match     []row.Value // as the columns of Shape.Kept hold it; nulls where it is not known
 	Canonical []byte
 	State     int
 	Run, At   string
@@ -28,7 +30,7 @@ func (e *Settled) Row() []row.Value {
 		entry = row.NullValue()
 	}
 	remote := strings.ReplaceAll(strings.ToValidUTF8(e.RemoteID, "\uFFFD"), "\x00", "\uFFFD") // for people; the entry has it as it is
-	return append(e.Key, hexKey(e.Canonical), row.IntValue(int64(e.State)), row.TextValue(e.Run), row.TextValue(e.At), row.TextValue(remote), entry)
+	return append(slices.Concat(e.Key, e.Match), hexKey(e.Canonical), row.IntValue(int64(e.State)), row.TextValue(e.Run), row.TextValue(e.At), row.TextValue(remote), entry)
 }
 
 // Upload is a table of a run that rows are put into.
@@ -53,6 +55,9 @@ func (l Ledger) Acked(run string, s Shape) (Upload, error) {
 		u.add(l, l.Ident(k), as)
 	}
 	txt := l.text()
+	for _, f := range s.Kept() {
+		u.add(l, l.Ident(f.Name), l.Dialect.Ledger.Types[kind(f)])
+	}
 	for i, as := range []string{txt, l.integer(), txt, txt, txt, txt} {
 		u.add(l, []string{colKey, colState, colRun, colAt, colRemote, colEntry}[i], as)
 	}

@@ -1,6 +1,7 @@
 package all
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -118,16 +119,24 @@ func Test_bigquery_compares_what_it_holds_with_a_model(t *testing.T) {
 	}
 	settle := func(run string, version int64, list ...dialect.Settled) {
 		t.Helper()
-		acked, err := l.Acked(run, shape, list)
+		acked, err := l.Acked(run, shape)
 		if err != nil {
 			t.Fatal(err)
 		}
-		told, err := l.Told(run, [][]row.Value{dialect.Past([]byte("k"), 1, "what happened")})
-		if err != nil {
+		var rows [][]row.Value
+		for _, e := range list {
+			rows = append(rows, e.Row())
+		}
+		told := l.Told(run)
+		one, err1 := l.Insert(acked, rows)
+		two, err2 := l.Insert(told, [][]row.Value{dialect.Past([]byte("k"), 1, "what happened")})
+		there := func(func([]row.Value, error) bool) {}
+		move, err3 := l.Settle(dialect.Settling{Shape: shape, Run: run, Compared: true, Token: "t1", Version: version, Meta: "{}", Told: there, History: there})
+		if err := errors.Join(err1, err2, err3); err != nil {
 			t.Fatal(err)
 		}
-		exec(t, w, slices.Concat(l.Accept(run), l.Remember(run), []connector.Statement{acked, told})...)
-		exec(t, w, l.Settle(dialect.Settling{Shape: shape, Run: run, Compared: true, Token: "t1", Version: version, Meta: "{}", Told: true, History: true})...)
+		exec(t, w, slices.Concat(acked.Make, told.Make, []connector.Statement{one, two})...)
+		exec(t, w, move...)
 	}
 	entry := func(id, text string) dialect.Settled {
 		return dialect.Settled{Key: []row.Value{row.DecimalValue(id)}, Canonical: []byte(id), Run: "r", At: "2026-01-01T00:00:00Z", Entry: text}

@@ -3,7 +3,10 @@ package warehouse
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
+
+	"github.com/apache/arrow-go/v18/arrow"
 
 	"github.com/upwelldata/upwell/internal/dialect"
 	"github.com/upwelldata/upwell/internal/fault"
@@ -17,8 +20,9 @@ type upload struct {
 	s       *session
 	run     string
 	shape   dialect.Shape
-	fields  []string     // that entries have
-	told    dialect.Rows // nil: there are none
+	kept    []arrow.Field // of the shape, see Kept
+	fields  []string      // that entries have
+	told    dialect.Rows  // nil: there are none
 	history dialect.Rows
 	noted   bool // the state says that this run's tables may be there
 }
@@ -35,7 +39,7 @@ func (u *upload) limit() int {
 
 // everything finds what there is to move. The log of a dead run does not know which fields its entries have.
 func (u *upload) everything(ctx context.Context, snap ledger.Snapshot, dead bool) error {
-	u.fields = snap.Meta().Fields
+	u.fields, u.kept = snap.Meta().Fields, u.shape.Kept()
 	if dead {
 		for e, err := range snap.Each(ctx) {
 			if err != nil {
@@ -97,7 +101,7 @@ func (u *upload) entry(e *ledger.Entry) ([]row.Value, error) {
 	if len(ofModel(key)) < len(key) { // see plan.LeftKey
 		key = slices.Repeat([]row.Value{row.NullValue()}, len(u.shape.Key))
 	}
-	one := dialect.Settled{Key: key, Canonical: e.Key, State: int(e.State), Run: e.Run, At: e.At.UTC().Format(time.RFC3339), RemoteID: e.RemoteID}
+	one := dialect.Settled{Key: key, Match: u.match(e), Canonical: e.Key, State: int(e.State), Run: e.Run, At: e.At.UTC().Format(time.RFC3339), RemoteID: e.RemoteID}
 	if e.State != forgotten {
 		one.Entry = encodeEntry(e)
 	}
@@ -111,6 +115,34 @@ func (u *upload) note(fields []string) {
 			u.fields = append(u.fields, f)
 		}
 	}
+}
+
+// match gives the match of an entry as the columns of the model hold it, for an entry that no row stands for: where the two are of
+// one kind, and the identity is that of the match. Elsewhere it stays unknown to the warehouse.
+func (u *upload) match(e *ledger.Entry) []row.Value {
+	out := slices.Repeat([]row.Value{row.NullValue()}, len(u.kept))
+	id, err := row.ParseKey(e.MatchID)
+	if err != nil || len(id) != len(u.shape.Match) || len(e.Match) != len(id) {
+		return out
+	}
+	for i, v := range e.Match {
+		at := slices.IndexFunc(u.kept, func(f arrow.Field) bool { return f.Name == u.shape.Match[i] })
+		if at < 0 {
+			continue
+		}
+		if k, err := row.KindOf(u.kept[at]); err == nil && k == v.Kind() && alike(v, id[i]) {
+			out[at] = v
+		}
+	}
+	return out
+}
+
+// alike reports that one value is an identity of the other, in whatever way tools fold texts.
+func alike(v, id row.Value) bool {
+	if v.Kind() == row.Text && id.Kind() == row.Text {
+		return strings.EqualFold(strings.TrimSpace(v.Str()), strings.TrimSpace(id.Str()))
+	}
+	return v == id
 }
 
 // changes yields the history of the run, as rows of Told.
