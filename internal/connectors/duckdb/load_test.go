@@ -15,6 +15,6 @@ func Test_rows_of_a_ledger_are_appended_exactly_or_not_at_all(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer src.Close() //nolint:errcheck // has nothing to say
+	defer src.Close()
 	conformance.Rows(t, src.(connector.Warehouse))
 }

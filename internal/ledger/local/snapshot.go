@@ -54,7 +54,9 @@ func (p *snapshot) Get(_ context.Context, key []byte) (*ledger.Entry, error) {
 	return p.s.get(p.load, key)
 }
 
-func (s *state) get(l *loader, key []byte) (*ledger.Entry, error) { return s.into(l, key, &ledger.Entry{}) }
+func (s *state) get(l *loader, key []byte) (*ledger.Entry, error) {
+	return s.into(l, key, &ledger.Entry{})
+}
 
 // into is get into an entry that may have been used before.
 func (s *state) into(l *loader, key []byte, e *ledger.Entry) (*ledger.Entry, error) {
