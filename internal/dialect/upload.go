@@ -15,7 +15,7 @@ import (
 // Settled is one entry to be written or, Entry being "", forgotten.
 type Settled struct {
 	Key       []row.Value // as the key's columns hold it; nulls for a record without a key of the model
-	Match     []row.Value // as the columns of Shape.Kept hold it; nulls where it is not known
+	Match     []row.Value // as the columns of Shape.Kept hold it, one each; nulls where it is not known
 	Canonical []byte
 	State     int
 	Run, At   string

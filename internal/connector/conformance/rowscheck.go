@@ -19,7 +19,7 @@ func Rows(t *testing.T, w connector.Warehouse) {
 	sql := func(format string, args ...any) connector.Statement {
 		return connector.Statement{SQL: fmt.Sprintf(format, args...)}
 	}
-	make1 := func(columns string) []connector.Statement {
+	fresh := func(columns string) []connector.Statement {
 		return []connector.Statement{sql("DROP TABLE IF EXISTS %s", table), sql("CREATE TABLE %s (%s)", table, columns)}
 	}
 	t.Run("every value arrives in the type of its column", func(t *testing.T) {
@@ -28,7 +28,7 @@ func Rows(t *testing.T, w connector.Warehouse) {
 			if strings.Count(as, "%d") == 2 {
 				as = fmt.Sprintf(as, 20, 4)
 			}
-			list := append(make1("v "+as), connector.Statement{Rows: yields(nil, []row.Value{v}), Into: connector.Into{Table: table, Columns: []string{"v"}}})
+			list := append(fresh("v "+as), connector.Statement{Rows: yields(nil, []row.Value{v}), Into: connector.Into{Table: table, Columns: []string{"v"}}})
 			if err := w.Exec(t.Context(), list); err != nil {
 				t.Errorf("%s %q: %v", v.Kind(), v, err)
 				continue
@@ -55,7 +55,7 @@ func Rows(t *testing.T, w connector.Warehouse) {
 				}
 			}
 		}
-		if err := w.Exec(t.Context(), append(make1("n "+number+", b "+text+", a "+text), connector.Statement{Rows: rows, Into: into})); err != nil {
+		if err := w.Exec(t.Context(), append(fresh("n "+number+", b "+text+", a "+text), connector.Statement{Rows: rows, Into: into})); err != nil {
 			t.Fatal(err)
 		}
 		got := cells(t, w, "SELECT COUNT(*) FROM "+table+" WHERE n % 3 = 0 AND a IS NULL AND b = CAST(n AS "+text+") OR n % 3 <> 0 AND b IS NULL AND a = '"+long+"' || CAST(n AS "+text+")")
@@ -67,7 +67,7 @@ func Rows(t *testing.T, w connector.Warehouse) {
 		one := []row.Value{row.TextValue("a"), row.TextValue("b"), row.IntValue(1)}
 		wrong := []row.Value{row.TextValue("a"), row.TextValue("b"), row.TextValue("one")}
 		broken := errors.New("the rows ended too early")
-		if err := w.Exec(t.Context(), make1("n "+number+", b "+text+", a "+text)); err != nil {
+		if err := w.Exec(t.Context(), fresh("n "+number+", b "+text+", a "+text)); err != nil {
 			t.Fatal(err)
 		}
 		cases := map[string][]connector.Statement{
