@@ -203,7 +203,7 @@ func homes(t *testing.T, db database) {
 		histories++
 		s := &siblings{rt: rt, home: "warehouse", project: "p" + strconv.Itoa(histories)}
 		s.all = []*twin{newTwin(rt, "local", dir, nil), newTwin(rt, "warehouse", dir, &db)}
-		s.byMail = rapid.Bool().Draw(rt, "matched by mail")
+		s.byMail, s.keep = rapid.Bool().Draw(rt, "matched by mail"), rapid.Bool().Draw(rt, "removed are kept")
 		s.define()
 		rt.Repeat(map[string]func(*rapid.T){
 			"rows":     s.rows,
@@ -237,6 +237,7 @@ type siblings struct {
 	project string
 	home    string
 	byMail  bool
+	keep    bool // the records of removed rows stay in the tool
 	tier    bool
 	full    bool
 	apart   bool // a death may have left them different until everything was sent once
@@ -251,6 +252,9 @@ func (s *siblings) tell(format string, args ...any) {
 
 func (s *siblings) define() {
 	body := "mode: mirror\n    guards: {max_removed: 100%}\n    match: {Id: id}\n    fields: {V: v"
+	if s.keep {
+		body = strings.Replace(body, "mode: mirror", "mode: upsert\n    removed: keep", 1)
+	}
 	if s.byMail {
 		body = strings.Replace(body, "Id: id", "Mail: mail", 1)
 	}
@@ -260,7 +264,7 @@ func (s *siblings) define() {
 	for _, w := range s.all {
 		w.define(s.rt, s.project, body+"}\n", s.home)
 	}
-	s.tell("mapping: tier %v, by mail %v, home %s", s.tier, s.byMail, s.home)
+	s.tell("mapping: tier %v, by mail %v, removed are kept %v, home %s", s.tier, s.byMail, s.keep, s.home)
 }
 
 func (s *siblings) move(*rapid.T) {

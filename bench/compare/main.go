@@ -32,7 +32,7 @@ type measure struct {
 
 type line struct {
 	name       string
-	most       float64 // times the bare program, at most
+	most       float64 // times the bare program, at most; 0 = no target, the two are compared
 	of         string  // what the bare program is
 	bare, ours []measure
 	note       string
@@ -372,7 +372,11 @@ func (b *bench) report() error {
 		if ours > l.most*bare {
 			verdict = "**missed**"
 		}
-		fmt.Fprintf(&s, "| %s | %.2f | %.2f | %.2f | %.2fx %s: %s | %.0f |\n", l.name, bare, ours, ours/bare, l.most, l.of, verdict,
+		target := fmt.Sprintf("%.2fx %s: %s", l.most, l.of, verdict)
+		if l.most == 0 {
+			target = "none, beside " + l.of
+		}
+		fmt.Fprintf(&s, "| %s | %.2f | %.2f | %.2f | %s | %.0f |\n", l.name, bare, ours, ours/bare, target,
 			median(l.ours, func(m measure) float64 { return m.rss }))
 	}
 	fmt.Print(s.String())

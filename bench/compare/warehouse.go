@@ -13,21 +13,36 @@ import (
 	"github.com/upwelldata/upwell/internal/ledger"
 )
 
-// warehouse measures a ledger in the warehouse when nothing changed, against the very statements that compare, run by a bare program.
+// warehouse measures a ledger in the warehouse: a first sync and one of changes against a ledger in the state folder, and a run that
+// finds nothing changed against the very statements that compare, run by a bare program.
 func (b *bench) warehouse(ctx context.Context) error {
-	name := "PostgreSQL, diff: warehouse, nothing changed"
-	if b.only != "" && !strings.Contains(name, b.only) {
+	const first, same, changed = "PostgreSQL, diff: warehouse, first sync", "PostgreSQL, diff: warehouse, nothing changed", "PostgreSQL, diff: warehouse, 1 % changed"
+	if b.only != "" && !strings.Contains(first+same+changed, b.only) {
 		return nil
 	}
-	dir, err := b.project("warehouse", "type: postgres, dsn: '"+b.src+"', diff: warehouse", "type: postgres, dsn: '"+b.dst+"'", "accounts")
+	target := "type: postgres, dsn: '" + b.dst + "'"
+	local, err := b.project("beside", "type: postgres, dsn: '"+b.src+"'", target, "accounts")
 	if err != nil {
 		return err
 	}
-	if err := b.onTarget(ctx, "TRUNCATE accounts"); err != nil {
+	here, err := b.project("warehouse", "type: postgres, dsn: '"+b.src+"', diff: warehouse", target, "accounts")
+	if err != nil {
 		return err
 	}
-	if _, err := b.upwell(dir); err != nil {
+	inFolder, inWarehouse := func() (measure, error) { return b.upwell(local) }, func() (measure, error) { return b.upwell(here) }
+	if err := b.pair(line{name: first, of: "diff: local"},
+		func(int) error { return b.forget(ctx, local) }, func(int) error { return b.forget(ctx, here) }, inFolder, inWarehouse); err != nil {
 		return err
+	}
+	if b.only != "" && !strings.Contains(first, b.only) {
+		for _, dir := range []string{local, here} {
+			if err := b.forget(ctx, dir); err != nil {
+				return err
+			}
+			if _, err := b.upwell(dir); err != nil {
+				return err
+			}
+		}
 	}
 	if _, err := b.conn.Exec(ctx, "VACUUM ANALYZE"); err != nil {
 		return err
@@ -40,8 +55,31 @@ func (b *bench) warehouse(ctx context.Context) error {
 	if err := os.WriteFile(script, []byte(sql), 0o600); err != nil {
 		return err
 	}
-	return b.pair(line{name: name, most: 1.3, of: "the same SQL by hand"}, nil, nil,
-		func() (measure, error) { return timed("bin/ref", "sql", b.src, script) }, func() (measure, error) { return b.upwell(dir) })
+	if err := b.pair(line{name: same, most: 1.3, of: "the same SQL by hand"}, nil, nil,
+		func() (measure, error) { return timed("bin/ref", "sql", b.src, script) }, inWarehouse); err != nil {
+		return err
+	}
+	change := func(int) error { // seen by both sides, each with its own ledger
+		if _, err := b.conn.Exec(ctx, "UPDATE accounts SET mrr = mrr + 1 WHERE id % 100 = 73"); err != nil {
+			return err
+		}
+		_, err := b.conn.Exec(ctx, "VACUUM ANALYZE accounts")
+		return err
+	}
+	return b.pair(line{name: changed, of: "diff: local"}, change, nil, inFolder, inWarehouse)
+}
+
+// forget takes a project and its target back to before their first sync.
+func (b *bench) forget(ctx context.Context, dir string) error {
+	if _, err := b.conn.Exec(ctx, "DROP SCHEMA IF EXISTS upwell CASCADE"); err != nil {
+		return err
+	}
+	for _, name := range []string{".upwell", "upwell.lock"} {
+		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
+			return err
+		}
+	}
+	return b.onTarget(ctx, "TRUNCATE accounts")
 }
 
 // comparison gives the statements of a run that finds nothing changed: make the delta, read it, drop it.

@@ -2,6 +2,7 @@ package connector
 
 import (
 	"context"
+	"iter"
 
 	"github.com/upwelldata/upwell/internal/row"
 )
@@ -21,6 +22,16 @@ type Statement struct {
 	Params []row.Value // bound in order; of kind Text, Int or Null
 	// Affects is how many rows it must affect; 0 = any number.
 	Affects int64
+	// Rows go into a table, in place of SQL: only where the dialect says Bulk. The warehouse holds a bounded part of them at a
+	// time. No limit of a statement's time counts, as they come at their own pace; an error of theirs ends the work as it is.
+	Rows iter.Seq2[[]row.Value, error]
+	Into Into
+}
+
+// Into says where Rows go: names as they stand in SQL. A value that is not null is cast from its text to the type of its column.
+type Into struct {
+	Table   string
+	Columns []string
 }
 
 // Estimator is a source that can tell what reading a query costs, without running it.
@@ -75,9 +86,15 @@ type LedgerSQL struct {
 	// Materialized stands after a common table expression's AS and makes it be computed once; "" where several uses of one
 	// may compute it anew: the model is then put into a table of its own first.
 	Materialized string
+	// Late says that reading the ledger once more, for the entries of the rows that leave, costs less than to carry all of them.
+	Late         bool
 	Transactions bool // several statements can be one transaction
 	Merge        bool // has MERGE with conditions and a delete, and uses it instead of DELETE and INSERT
 	DeleteUsing  bool // a DELETE takes no alias and joins by USING
-	ParamBytes   int  // longest text parameter; 0 = 4 MiB
-	ParamCount   int  // how many parameters of Rows one statement may have, where one holds few rows; 0 = 1
+	// Bulk says that Exec takes Statement.Rows: by a COPY, an appender. Elsewhere rows travel as parameters of statements.
+	// Passing then begins a table made of a query for the time of a transaction; its name has no schema. "" = Scratch.
+	Bulk       bool
+	Passing    string
+	ParamBytes int // longest text parameter; 0 = 4 MiB
+	ParamCount int // how many parameters of Rows one statement may have, where one holds few rows; 0 = 1
 }

@@ -38,11 +38,10 @@ func (l Ledger) Delta(c Compared) (connector.Query, error) {
 	p := &params{d: l.Dialect}
 	s := &strings.Builder{}
 	s.WriteString("WITH upwell_cur AS " + l.Dialect.Ledger.Materialized + "(" + l.current(c, l.model(c)) + "),\n")
-	fmt.Fprintf(s, "upwell_keys AS (SELECT %s, COUNT(*) AS upwell_n FROM upwell_cur GROUP BY %[1]s)", numbered("", "upwell_x", len(c.Key)))
-	cols := l.list("", c.Columns())
+	fmt.Fprintf(s, "upwell_dup AS (SELECT %s, COUNT(*) AS upwell_n FROM upwell_cur GROUP BY %[1]s HAVING COUNT(*) > 1)", numbered("", "upwell_x", len(c.Key)))
 	present := "CASE WHEN d.upwell_n > 1 THEN 2 ELSE c.upwell_one END"
-	dup := "LEFT JOIN upwell_keys AS d ON d.upwell_n > 1 AND " + equal("d.", "c.", len(c.Key))
-	total := fmt.Sprintf("SELECT %s, NULL, NULL, CAST(COALESCE(SUM(upwell_n), 0) AS %s) FROM upwell_keys", nulls(len(c.Fields)), l.integer())
+	dup := "LEFT JOIN upwell_dup AS d ON " + equal("d.", "c.", len(c.Key))
+	total := fmt.Sprintf("SELECT %s, NULL, NULL, CAST(COUNT(*) AS %s) FROM upwell_cur", nulls(len(c.Fields)), l.integer())
 	if c.Empty {
 		fmt.Fprintf(s, "\nSELECT %s, %s AS %s, CAST(NULL AS %s) AS %s, CAST(NULL AS %s) AS %s FROM upwell_cur AS c %s\nUNION ALL\n%s",
 			l.list("c.", c.Columns()), present, colPresent, l.text(), colEntry, l.integer(), colTotal, dup, total)
@@ -67,13 +66,21 @@ func (l Ledger) Delta(c Compared) (connector.Query, error) {
 			"UNION ALL SELECT upwell_lm FROM upwell_join WHERE upwell_pick = 1 AND upwell_lm IS NOT NULL\n" +
 			"UNION ALL SELECT upwell_cm FROM upwell_join WHERE upwell_cm IS NOT NULL GROUP BY upwell_cm HAVING COUNT(*) > 1)")
 		where += " OR upwell_cm IN (SELECT upwell_m FROM upwell_hot) OR upwell_lm IN (SELECT upwell_m FROM upwell_hot)"
-		// Any row may claim the match of an entry whose columns are not known.
+		// Any row may claim the match of an entry whose match is not known.
 		where += " OR upwell_cm IS NOT NULL AND EXISTS (SELECT 1 FROM upwell_join WHERE upwell_pick = 1 AND upwell_present IS NULL AND upwell_lm IS NULL)"
 	}
-	fmt.Fprintf(s, "\nSELECT %s, upwell_present, upwell_e AS %s, CAST(NULL AS %s) AS %s FROM upwell_join WHERE %s\nUNION ALL\n%s",
-		cols, colEntry, l.integer(), colTotal, where, total)
+	entry, entries := "j.upwell_e", ""
+	if l.late(c) {
+		entry, entries = "l."+colEntry, fmt.Sprintf(" LEFT JOIN %s AS l ON l.%s = j.upwell_e", l.table(tableLedger, ""), colKey)
+	}
+	fmt.Fprintf(s, "\nSELECT %s, j.upwell_present, %s AS %s, CAST(NULL AS %s) AS %s FROM upwell_join AS j%s WHERE %s\nUNION ALL\n%s",
+		l.list("j.", c.Columns()), entry, colEntry, l.integer(), colTotal, entries, where, total)
 	return connector.Query{SQL: s.String(), Params: p.list}, nil
 }
+
+// late reports that entries join the rows that leave, and no others: the longest part of a ledger then does not pass through the
+// join of all rows, which has in its place what names an entry.
+func (l Ledger) late(c Compared) bool { return l.Dialect.Ledger.Late && !c.Everything }
 
 // model gives what stands after FROM for the model: itself, or the table it was read into.
 func (l Ledger) model(c Compared) string { return c.Model.Relation(l.Dialect) }
@@ -104,7 +111,11 @@ func (l Ledger) old(c Compared) string {
 			match = ", CAST(NULL AS " + l.text() + ") AS upwell_lm"
 		}
 	}
-	out := fmt.Sprintf("SELECT %s, l.%s AS upwell_e, l.%s AS upwell_s, %s AS upwell_f%s", l.keysOf("l.", "upwell_y", c), colEntry, colState, fresh, match)
+	entry := colEntry
+	if l.late(c) {
+		entry = colKey
+	}
+	out := fmt.Sprintf("SELECT %s, l.%s AS upwell_e, l.%s AS upwell_s, %s AS upwell_f%s", l.keysOf("l.", "upwell_y", c), entry, colState, fresh, match)
 	if !c.Everything {
 		out += ", " + l.aliased("l.", "upwell_o", c)
 	}
@@ -148,8 +159,8 @@ func (l Ledger) picked(c Compared) string {
 			states[i] = strconv.Itoa(st)
 		}
 		unsettled := "o.upwell_s NOT IN (" + strings.Join(states, ", ") + ")"
-		if c.Match != nil { // its match is not known here, and another row may claim it
-			unsettled = "(" + unsettled + " OR o.upwell_f = 0)"
+		if c.Match != nil { // where its match is not known here, any row may claim it
+			unsettled = "(" + unsettled + " OR o.upwell_f = 0 AND o.upwell_lm IS NULL)"
 		}
 		gone += " AND " + unsettled
 	}

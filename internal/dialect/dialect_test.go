@@ -39,6 +39,8 @@ func evilModel() Compared {
 	}
 }
 
+func none(func([]row.Value, error) bool) {}
+
 // all gives every statement that the names of a model and values of rows can get into.
 func all(t *testing.T, l Ledger) []connector.Statement {
 	t.Helper()
@@ -51,11 +53,16 @@ func all(t *testing.T, l Ledger) []connector.Statement {
 	if err != nil {
 		t.Fatal(err)
 	}
-	acked, err := l.Acked("01M8", c.Shape, []Settled{{Key: []row.Value{row.TextValue("'; --")}, Canonical: []byte("k"), Run: "'; --", RemoteID: "'; --", Entry: "'; --"}})
+	entries, err := l.Acked("01M8", c.Shape)
 	if err != nil {
 		t.Fatal(err)
 	}
-	told, err := l.Told("01M8", [][]row.Value{Past([]byte("k"), 1, "'; --")})
+	one := Settled{Key: []row.Value{row.TextValue("'; --")}, Canonical: []byte("k"), Run: "'; --", RemoteID: "'; --", Entry: "'; --"}
+	acked, err := l.Insert(entries, [][]row.Value{one.Row()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	told, err := l.Insert(l.Told("01M8"), [][]row.Value{Past([]byte("k"), 1, "'; --")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,8 +71,13 @@ func all(t *testing.T, l Ledger) []connector.Statement {
 		t.Fatal(err)
 	}
 	out := append([]connector.Statement{{SQL: q.SQL, Params: q.Params}, acked, told, bare, l.Create(c.Model.Relation(l.Dialect), c.Shape)}, keep...)
+	out = append(out, entries.Make...)
 	out = append(out, l.Reshape(c.Model.Relation(l.Dialect), c.Shape)...)
-	return append(out, l.Settle(Settling{Shape: c.Shape, Run: "01M8", Compared: true, Token: "'; --", Version: 3, Meta: "'; --", Renew: true, Told: true, History: true})...)
+	settle, err := l.Settle(Settling{Shape: c.Shape, Run: "01M8", Compared: true, Token: "'; --", Version: 3, Meta: "'; --", Renew: true, Told: none, History: none})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(out, settle...)
 }
 
 func Test_names_are_quoted_and_values_are_bound(t *testing.T) {
@@ -110,7 +122,7 @@ func Test_rows_are_spread_over_short_parameters(t *testing.T) {
 	for n := range 20 {
 		rows = append(rows, Past([]byte{byte(n)}, int64(n), strings.Repeat("x", 7*n)))
 	}
-	s, err := l.Told("01M8", rows)
+	s, err := l.Insert(l.Told("01M8"), rows)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +178,10 @@ func Test_a_model_is_read_by_one_statement(t *testing.T) {
 
 func Test_every_write_of_the_state_checks_who_writes(t *testing.T) {
 	l := OfSync(words(false, ""), "", "p", "sync")
-	list := l.Settle(Settling{Shape: evilModel().Shape, Run: "r", Token: "me", Told: true})
+	list, err := l.Settle(Settling{Shape: evilModel().Shape, Run: "r", Token: "me", Told: none})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, s := range []connector.Statement{list[0], list[len(list)-1], l.Take("a", "b", "me", 1, ""), l.Prolong("me", 1), l.Scratched("me", "r")} {
 		if s.Affects != 1 || !strings.Contains(s.SQL, "token = $") {
 			t.Errorf("%+v", s)

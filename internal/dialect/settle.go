@@ -1,14 +1,14 @@
 package dialect
 
 import (
-	"encoding/json"
 	"fmt"
+	"iter"
 	"slices"
-	"strconv"
 	"strings"
 
+	"github.com/apache/arrow-go/v18/arrow"
+
 	"github.com/upwelldata/upwell/internal/connector"
-	"github.com/upwelldata/upwell/internal/fault"
 	"github.com/upwelldata/upwell/internal/row"
 )
 
@@ -58,131 +58,81 @@ func (l Ledger) Kept(run string) connector.Query {
 	return connector.Query{SQL: "SELECT * FROM " + l.Scratch(run)[1]}
 }
 
-// Settled is one entry to be written or, Entry being "", forgotten.
-type Settled struct {
-	Key       []row.Value // as the key's columns hold it; nulls for a record without a key of the model
-	Canonical []byte
-	State     int
-	Run, At   string
-	RemoteID  string
-	Entry     string
-}
-
-// Accept makes the table that the acknowledgements of a run are put into.
-func (l Ledger) Accept(run string) []connector.Statement {
-	t := l.Scratch(run)[2]
-	return []connector.Statement{
-		l.Drop(t), sql("%s", fmt.Sprintf(l.Dialect.Ledger.Scratch, t)+"SELECT * FROM "+l.table(tableLedger, "")+" WHERE 1 = 0"),
-	}
-}
-
-// Remember makes the table that the history of a run is put into.
-func (l Ledger) Remember(run string) []connector.Statement {
-	t, txt, n := l.Scratch(run), l.text(), l.integer()
-	return []connector.Statement{
-		l.Drop(t[3]),
-		sql("%s", fmt.Sprintf(l.Dialect.Ledger.Scratch, t[3])+
-			fmt.Sprintf("SELECT CAST(NULL AS %s) AS k, CAST(NULL AS %s) AS n, CAST(NULL AS %[1]s) AS h FROM %[3]s WHERE 1 = 0", txt, n, l.inSchema(tableState))),
-	}
-}
-
-// Acked puts acknowledgements into the table of the run.
-func (l Ledger) Acked(run string, s Shape, list []Settled) (connector.Statement, error) {
-	rows := make([][]row.Value, len(list))
-	for i, e := range list {
-		cells := slices.Clone(e.Key)
-		entry := row.TextValue(e.Entry)
-		if e.Entry == "" {
-			entry = row.NullValue()
-		}
-		rows[i] = append(cells, hexKey(e.Canonical), row.IntValue(int64(e.State)), row.TextValue(e.Run), row.TextValue(e.At), row.TextValue(e.RemoteID), entry)
-	}
-	var cells []string
-	cell := func(i int, as string) string {
-		return "CAST(" + fmt.Sprintf(l.Dialect.Ledger.Cell, i) + " AS " + as + ")"
-	}
-	for i, k := range s.Key {
-		t, err := l.typeOf(s.field(k))
-		if err != nil {
-			return connector.Statement{}, err
-		}
-		cells = append(cells, cell(i, t))
-	}
-	for i, t := range []string{l.text(), l.integer(), l.text(), l.text(), l.text(), l.text()} {
-		cells = append(cells, cell(len(s.Key)+i, t))
-	}
-	return l.insert(l.Scratch(run)[2], l.list("", s.Key)+", "+strings.Replace(entryColumns, colFresh+", ", "", 1), cells, rows)
-}
-
-// Told puts history into the table of the run: key, number, text.
-func (l Ledger) Told(run string, rows [][]row.Value) (connector.Statement, error) {
-	cell := func(i int, as string) string {
-		return "CAST(" + fmt.Sprintf(l.Dialect.Ledger.Cell, i) + " AS " + as + ")"
-	}
-	return l.insert(l.Scratch(run)[3], "k, n, h", []string{cell(0, l.text()), cell(1, l.integer()), cell(2, l.text())}, rows)
-}
-
-func (l Ledger) insert(table, columns string, cells []string, rows [][]row.Value) (connector.Statement, error) {
-	p := params{d: l.Dialect}
-	selected, err := l.selectRows(&p, cells, rows)
-	if err != nil {
-		return connector.Statement{}, err
-	}
-	return p.done("INSERT INTO %s (%s) %s", table, columns, selected), nil
-}
-
-// selectRows selects cells of rows that travel as parameters: as one, or as several where one is short.
-func (l Ledger) selectRows(p *params, cells []string, rows [][]row.Value) (string, error) {
-	var out []string
-	for first := true; first || len(rows) > 0; first = false {
-		text, n, err := l.jsonRows(rows)
-		if err != nil {
-			return "", err
-		}
-		out = append(out, "SELECT "+strings.Join(cells, ", ")+" FROM "+fmt.Sprintf(l.Dialect.Ledger.Rows, p.text(text)))
-		rows = rows[n:]
-	}
-	return strings.Join(out, "\nUNION ALL "), nil
-}
-
 // Settling is the end of a run.
 type Settling struct {
 	Shape
-	Run           string
-	Compared      bool   // there is a delta, with the columns of the rows accepted
-	Token         string // who may write
-	Version       int64  // of the ledger afterwards
-	Meta          string
-	Renew         bool // entries of before are forgotten
-	Told, History bool // there are acknowledgements, there is history
+	Run      string
+	Compared bool   // there is a delta, with the columns of the rows accepted
+	Token    string // who may write
+	Version  int64  // of the ledger afterwards
+	Meta     string
+	Renew    bool // entries of before are forgotten
+	// Told are acknowledgements and History is history, nil where there are none. Without Bulk they are in the run's tables already.
+	Told, History Rows
 }
+
+// Rows are rows on their way into a table.
+type Rows = iter.Seq2[[]row.Value, error]
 
 // Settle moves what was accepted into the ledger, the history behind it, and the state last. Where statements are no transaction
 // every one may be repeated: a run that dies between them is settled again from its acknowledgements.
-func (l Ledger) Settle(s Settling) []connector.Statement {
-	t := l.Scratch(s.Run)
-	ledger, past := l.table(tableLedger, ""), l.table(tablePast, "")
+func (l Ledger) Settle(s Settling) ([]connector.Statement, error) {
 	p := params{d: l.Dialect}
 	mine := p.done("UPDATE %s SET until = until WHERE id = %s AND token = %s", l.inSchema(tableState), p.text(l.id), p.text(s.Token))
 	mine.Affects = 1
 	out := []connector.Statement{mine}
 	if s.Renew {
-		out = append(out, sql("DELETE FROM %s WHERE 1 = 1", ledger))
+		out = append(out, sql("DELETE FROM %s WHERE 1 = 1", l.table(tableLedger, "")))
 	}
-	if s.Told {
-		out = append(out, l.apply(s, ledger, t[2], t[1])...)
+	if s.Told != nil {
+		told, err := l.told(s)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, told...)
 	}
-	if s.History {
-		p := params{d: l.Dialect}
-		out = append(out, p.done("DELETE FROM %s WHERE run = %s AND version = %s", past, p.text(s.Run), p.number(s.Version)))
-		p = params{d: l.Dialect}
-		out = append(out, p.done("INSERT INTO %s (run, version, k, n, h) SELECT CAST(%s AS %s), CAST(%s AS %s), k, n, h FROM %s",
-			past, p.text(s.Run), l.text(), p.number(s.Version), l.integer(), t[3]))
+	if s.History != nil {
+		out = append(out, l.history(s)...)
 	}
 	p = params{d: l.Dialect}
 	done := p.done("UPDATE %s SET version = %s, meta = %s WHERE id = %s AND token = %s", l.inSchema(tableState), p.number(s.Version), p.text(s.Meta), p.text(l.id), p.text(s.Token))
 	done.Affects = 1
-	return append(out, done)
+	return append(out, done), nil
+}
+
+// told applies acknowledgements; in bulk they come in the same transaction, and their table does not outlive it.
+func (l Ledger) told(s Settling) ([]connector.Statement, error) {
+	acked, _ := l.acked(s.Run)
+	apply := l.apply(s, l.table(tableLedger, ""), acked, l.Scratch(s.Run)[1])
+	if !l.Dialect.Ledger.Bulk {
+		return apply, nil
+	}
+	u, err := l.Acked(s.Run, s.Shape)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(u.Make, []connector.Statement{{Rows: s.Told, Into: u.Into}}, apply, []connector.Statement{l.Drop(acked)}), nil
+}
+
+// history adds what a run did. In bulk it goes where it stays.
+func (l Ledger) history(s Settling) []connector.Statement {
+	past := l.table(tablePast, "")
+	p := params{d: l.Dialect}
+	out := []connector.Statement{p.done("DELETE FROM %s WHERE run = %s AND version = %s", past, p.text(s.Run), p.number(s.Version))}
+	if l.Dialect.Ledger.Bulk {
+		of := []row.Value{row.TextValue(s.Run), row.IntValue(s.Version)}
+		rows := func(yield func([]row.Value, error) bool) {
+			for vals, err := range s.History {
+				if !yield(append(of[:2:2], vals...), err) {
+					return
+				}
+			}
+		}
+		return append(out, connector.Statement{Rows: rows, Into: connector.Into{Table: past, Columns: []string{"run", "version", "k", "n", "h"}}})
+	}
+	p = params{d: l.Dialect}
+	return append(out, p.done("INSERT INTO %s (run, version, k, n, h) SELECT CAST(%s AS %s), CAST(%s AS %s), k, n, h FROM %s",
+		past, p.text(s.Run), l.text(), p.number(s.Version), l.integer(), l.Scratch(s.Run)[3]))
 }
 
 // apply writes the acknowledgements into the ledger, with the columns of the model that they were made of.
@@ -197,8 +147,13 @@ func (l Ledger) apply(s Settling, ledger, acked, delta string) []connector.State
 		same[i] = l.exact("a.", f) + " = " + l.exact("t.", f)
 	}
 	for _, f := range s.Fields {
+		kept := slices.ContainsFunc(s.Kept(), func(k arrow.Field) bool { return k.Name == f.Name })
 		switch {
 		case slices.Contains(s.Key, f.Name):
+		case s.Compared && kept:
+			add(l.Ident(f.Name), fmt.Sprintf("CASE WHEN d.%s = 1 THEN d.%s ELSE a.%[2]s END", colPresent, l.Ident(f.Name)))
+		case kept:
+			add(l.Ident(f.Name), "a."+l.Ident(f.Name))
 		case s.Compared:
 			add(l.Ident(f.Name), "d."+l.Ident(f.Name))
 		default:
@@ -260,44 +215,4 @@ func (l Ledger) merge(ledger, from string, names, values []string, same string) 
 	return sql("MERGE INTO %s AS t USING (SELECT %s FROM %s) AS a ON %s WHEN MATCHED AND a.%s IS NULL THEN DELETE WHEN MATCHED THEN UPDATE SET %s "+
 		"WHEN NOT MATCHED AND a.%[5]s IS NOT NULL THEN INSERT (%[7]s) VALUES (%[8]s)",
 		ledger, strings.Join(selected, ", "), from, same, colEntry, strings.Join(sets, ", "), strings.Join(names, ", "), strings.Join(inserted, ", "))
-}
-
-// Past is one row for Told: what a run did to a key, n growing with time.
-func Past(key []byte, n int64, text string) []row.Value {
-	return []row.Value{hexKey(key), row.IntValue(n), row.TextValue(text)}
-}
-
-// jsonRows writes rows as a list of lists of texts and nulls, and says how many: where a statement may have several parameters, as
-// many as one holds, and one at least.
-func (l Ledger) jsonRows(rows [][]row.Value) (string, int, error) {
-	b := []byte{'['}
-	n := 0
-	for i, r := range rows {
-		before := len(b)
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = append(b, '[')
-		for j, v := range r {
-			if j > 0 {
-				b = append(b, ',')
-			}
-			if v.IsNull() || v.IsAbsent() {
-				b = append(b, "null"...)
-				continue
-			}
-			b = row.AppendJSONString(b, v.String())
-		}
-		b = append(b, ']')
-		if l.Dialect.Ledger.ParamCount > 1 && i > 0 && len(b) >= l.Dialect.Ledger.ParamBytes {
-			b = b[:before]
-			break
-		}
-		n++
-	}
-	b = append(b, ']')
-	if !json.Valid(b) {
-		return "", 0, fault.New(fault.Internal, "the acknowledgements cannot be written as JSON (%s bytes)", strconv.Itoa(len(b)))
-	}
-	return string(b), n, nil
 }

@@ -6,6 +6,7 @@
 package dialect
 
 import (
+	"encoding/hex"
 	"fmt"
 	"strings"
 
@@ -187,40 +188,6 @@ func (l Ledger) Release(token string) connector.Statement {
 	return p.done("UPDATE %s SET holder = '', until = 0 WHERE id = %s AND token = %s", l.inSchema(tableState), p.text(l.id), p.text(token))
 }
 
-// Shape is the columns of the model that a ledger keeps: its key first, then what else the mapping reads.
-type Shape struct {
-	Key    []string
-	Fields []arrow.Field // the key's and all others, as the warehouse describes them
-	Match  []string      // columns that identify the record in the tool; nil when that is the key
-}
-
-// Columns names the columns.
-func (s Shape) Columns() []string {
-	out := make([]string, len(s.Fields))
-	for i, f := range s.Fields {
-		out[i] = f.Name
-	}
-	return out
-}
-
-func (s Shape) field(name string) arrow.Field {
-	for _, f := range s.Fields {
-		if f.Name == name {
-			return f
-		}
-	}
-	return arrow.Field{Name: name}
-}
-
-// kind is the kind of a field; what the warehouse cannot carry was refused before.
-func kind(f arrow.Field) row.Kind {
-	k, err := row.KindOf(f)
-	if err != nil {
-		return row.Absent
-	}
-	return k
-}
-
 // exact is a column of a table in a form whose equality is that of its values.
 func (l Ledger) exact(alias string, f arrow.Field) string {
 	col := alias + l.Ident(f.Name)
@@ -375,7 +342,7 @@ func (l Ledger) Retire(before string) connector.Statement {
 	return p.done("DELETE FROM %s WHERE run < %s", l.table(tablePast, ""), p.text(before))
 }
 
-func hexKey(key []byte) row.Value { return row.TextValue(fmt.Sprintf("%x", key)) }
+func hexKey(key []byte) row.Value { return row.TextValue(hex.EncodeToString(key)) }
 
 func sql(format string, args ...any) connector.Statement {
 	return connector.Statement{SQL: fmt.Sprintf(format, args...)}

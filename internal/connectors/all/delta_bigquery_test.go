@@ -1,6 +1,7 @@
 package all
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -118,19 +119,27 @@ func Test_bigquery_compares_what_it_holds_with_a_model(t *testing.T) {
 	}
 	settle := func(run string, version int64, list ...dialect.Settled) {
 		t.Helper()
-		acked, err := l.Acked(run, shape, list)
+		acked, err := l.Acked(run, shape)
 		if err != nil {
 			t.Fatal(err)
 		}
-		told, err := l.Told(run, [][]row.Value{dialect.Past([]byte("k"), 1, "what happened")})
-		if err != nil {
+		var rows [][]row.Value
+		for _, e := range list {
+			rows = append(rows, e.Row())
+		}
+		told := l.Told(run)
+		one, err1 := l.Insert(acked, rows)
+		two, err2 := l.Insert(told, [][]row.Value{dialect.Past([]byte("k"), 1, "what happened")})
+		there := func(func([]row.Value, error) bool) {}
+		move, err3 := l.Settle(dialect.Settling{Shape: shape, Run: run, Compared: true, Token: "t1", Version: version, Meta: "{}", Told: there, History: there})
+		if err := errors.Join(err1, err2, err3); err != nil {
 			t.Fatal(err)
 		}
-		exec(t, w, slices.Concat(l.Accept(run), l.Remember(run), []connector.Statement{acked, told})...)
-		exec(t, w, l.Settle(dialect.Settling{Shape: shape, Run: run, Compared: true, Token: "t1", Version: version, Meta: "{}", Told: true, History: true})...)
+		exec(t, w, slices.Concat(acked.Make, told.Make, []connector.Statement{one, two})...)
+		exec(t, w, move...)
 	}
 	entry := func(id, text string) dialect.Settled {
-		return dialect.Settled{Key: []row.Value{row.DecimalValue(id)}, Canonical: []byte(id), Run: "r", At: "2026-01-01T00:00:00Z", Entry: text}
+		return dialect.Settled{Key: []row.Value{row.DecimalValue(id)}, Match: slices.Repeat([]row.Value{row.NullValue()}, len(shape.Kept())), Canonical: []byte(id), Run: "r", At: "2026-01-01T00:00:00Z", Entry: text}
 	}
 
 	if got, want := delta(dialect.Compared{Run: "r1", Empty: true}), []string{"1.5 1 null null", "2 1 null null", "3 1 null null", "4 1 null null", "null null null 4"}; !cmp.Equal(got, want) {
@@ -150,9 +159,10 @@ func Test_bigquery_compares_what_it_holds_with_a_model(t *testing.T) {
 	if got := delta(dialect.Compared{Run: "r3", Asked: [][]row.Value{{row.DecimalValue("4.000")}, {row.DecimalValue("77")}}}); !cmp.Equal(got, want) {
 		t.Errorf("after changes: %s", cmp.Diff(want, got))
 	}
-	settle("r3", 2, entry("1.5", "e1b"), entry("3", ""))
-	if got, want := table(t, w, connector.Query{SQL: "SELECT upwell_entry, big FROM upwell.ledger_" + l.ID()}),
-		[]string{"e1b|1.00000000000000000000000000000000000002", "e2|2", "e4|4"}; !cmp.Equal(got, want) {
+	left := dialect.Settled{Key: []row.Value{row.NullValue()}, Match: []row.Value{row.TextValue("left@x.example")}, Canonical: []byte("9"), Entry: "e9"}
+	settle("r3", 2, entry("1.5", "e1b"), entry("3", ""), left)
+	if got, want := table(t, w, connector.Query{SQL: "SELECT upwell_entry, big, IF(id IS NULL, email, '') AS claims FROM upwell.ledger_" + l.ID()}),
+		[]string{"e1b|1.00000000000000000000000000000000000002|", "e2|2|", "e4|4|", "e9|null|left@x.example"}; !cmp.Equal(got, want) {
 		t.Errorf("the ledger: %s", cmp.Diff(want, got))
 	}
 	if got := table(t, w, l.Past("r3", nil)); len(got) != 1 || got[0] != "r3|what happened" {

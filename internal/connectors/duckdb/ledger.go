@@ -31,8 +31,10 @@ var ledgerSQL = connector.LedgerSQL{
 	},
 	Fold:         "LOWER(TRIM(CAST(%s AS VARCHAR)))",
 	Materialized: "MATERIALIZED ",
+	Late:         true,
 	Transactions: true,
-	ParamBytes:   8 << 20,
+	Bulk:         true,
+	Passing:      "CREATE TEMPORARY TABLE %s AS ",
 }
 
 // writable are the databases that hold a ledger, by path: a process has one instance of each, which reads and writes
@@ -100,6 +102,12 @@ func (s *source) Exec(ctx context.Context, statements []connector.Statement) (er
 		return c.keeping(err)
 	}
 	for _, st := range statements {
+		if st.Rows != nil {
+			if err := c.load(st.Into, st.Rows); err != nil {
+				return c.keeping(err)
+			}
+			continue
+		}
 		n, err := c.execute(st)
 		if err != nil {
 			return c.keeping(err)

@@ -46,7 +46,7 @@ func (d *dialer) begin(readOnly bool) string {
 	b.WriteString("; SET LOCAL TimeZone = 'UTC'; SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL IntervalStyle = 'iso_8601'" +
 		"; SET LOCAL extra_float_digits = 3; SET LOCAL client_encoding = 'UTF8'; SET LOCAL bytea_output = 'hex'")
 	if d.statementTimeout > 0 {
-		fmt.Fprintf(&b, "; SET LOCAL statement_timeout = %d", d.statementTimeout.Milliseconds())
+		b.WriteString("; " + d.timeout())
 	}
 	if d.lockTimeout > 0 && !readOnly {
 		fmt.Fprintf(&b, "; SET LOCAL lock_timeout = %d", d.lockTimeout.Milliseconds())
@@ -55,6 +55,14 @@ func (d *dialer) begin(readOnly bool) string {
 		b.WriteString("; SET LOCAL search_path = " + ident(d.schema) + ", public")
 	}
 	return b.String()
+}
+
+// timeout gives statements their limit again, after one without.
+func (d *dialer) timeout() string {
+	if d.statementTimeout > 0 {
+		return fmt.Sprintf("SET LOCAL statement_timeout = %d", d.statementTimeout.Milliseconds())
+	}
+	return "SET LOCAL statement_timeout TO DEFAULT" // that of the session: its role or its DSN may have set one
 }
 
 // Names of pgwire that stand on every page of this package.

@@ -33,6 +33,7 @@ var ledgerSQL = connector.LedgerSQL{
 	Cell:         "CAST(j[%d] AS " + text + ")",
 	Differ:       "(%[1]s <> %[2]s OR (%[1]s IS NULL) <> (%[2]s IS NULL))",
 	Exact:        map[row.Kind]string{row.Text: "CAST(CAST(%s AS " + text + ") AS VARBYTE(65535))"},
+	Wide:         map[row.Kind]string{row.Text: "CAST(%s AS " + text + ")"}, // a table made of a query takes the lengths that are there
 	Fold:         "LOWER(TRIM(CAST(%s AS " + text + ")))",
 	Refused:      map[row.Kind]string{row.JSON: "JSON_SERIALIZE(%[1]s) AS %[1]s"},
 	DeleteUsing:  true,

@@ -55,6 +55,11 @@ func (p *snapshot) Get(_ context.Context, key []byte) (*ledger.Entry, error) {
 }
 
 func (s *state) get(l *loader, key []byte) (*ledger.Entry, error) {
+	return s.into(l, key, &ledger.Entry{})
+}
+
+// into is get into an entry that may have been used before.
+func (s *state) into(l *loader, key []byte, e *ledger.Entry) (*ledger.Entry, error) {
 	h := keyHash(s.m.Meta.Seed, key)
 	from, to := s.index.find(h)
 	if from == to {
@@ -66,7 +71,6 @@ func (s *state) get(l *loader, key []byte) (*ledger.Entry, error) {
 	}
 	for i := range group {
 		if bytes.Equal(group[i].key, key) {
-			e := &ledger.Entry{}
 			return e, group[i].entry(e)
 		}
 	}
@@ -255,6 +259,7 @@ func (p *snapshot) runHistory(ctx context.Context, run string, yield func(ledger
 	var now after
 	var changes []change
 	var last []byte
+	var entry ledger.Entry
 	for n := 0; walk.next(); n++ {
 		if n%1024 == 0 && ctx.Err() != nil {
 			return fault.Wrap(fault.Cancelled, ctx.Err(), "reading the history of run %s", run)
@@ -263,7 +268,7 @@ func (p *snapshot) runHistory(ctx context.Context, run string, yield func(ledger
 			continue // several changes of one key are yielded together
 		}
 		last = append(last[:0], walk.key()...)
-		e, err := p.s.get(l, last)
+		e, err := p.s.into(l, last, &entry)
 		if err != nil {
 			return err
 		}

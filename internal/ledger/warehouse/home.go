@@ -132,7 +132,7 @@ func (c *connection) exec(ctx context.Context, list ...connector.Statement) erro
 	return c.wh.Exec(ctx, list)
 }
 
-// state reads the ledger's state; that of an empty one where it was never written.
+// state reads the ledger's state; that of an empty one where it was never written. Its number of rows is not counted: see snapshot.
 func (c *connection) state(ctx context.Context) (state, error) {
 	s := state{document: emptyDocument()}
 	there, err := c.there(ctx, c.sql.StateThere())
@@ -148,10 +148,6 @@ func (c *connection) state(ctx context.Context) (state, error) {
 		s.Meta.Version = uint64(version)
 		return nil
 	})
-	if err != nil || !s.table() {
-		return s, err
-	}
-	s.Meta.Rows, err = c.count(ctx, c.sql.Count())
 	return s, err
 }
 
@@ -226,7 +222,9 @@ func (h *home) snapshot(ctx context.Context, c *connection) (*snapshot, error) {
 		return s, nil
 	}
 	var err error
-	s.state, err = c.state(ctx)
+	if s.state, err = c.state(ctx); err == nil && s.table() {
+		s.document.Meta.Rows, err = c.count(ctx, c.sql.Count())
+	}
 	return s, err
 }
 
@@ -246,7 +244,10 @@ func (h *home) Reset(ctx context.Context) (err error) {
 		return err
 	}
 	// A table without a state that knows it is made anew by the next run.
-	done := s.c.sql.Settle(dialect.Settling{Run: "reset", Token: s.token, Version: int64(d.Meta.Version), Meta: meta})
+	done, err := s.c.sql.Settle(dialect.Settling{Run: "reset", Token: s.token, Version: int64(d.Meta.Version), Meta: meta})
+	if err != nil {
+		return err
+	}
 	if err := s.exec(ctx, done...); err != nil {
 		return err
 	}

@@ -57,6 +57,7 @@ type note struct {
 	Compared bool     `json:"compared"` // the run's delta table is there
 	Key      []string `json:"key,omitempty"`
 	Columns  []column `json:"columns,omitempty"`
+	Match    []string `json:"match,omitempty"` // columns that identify the record in the tool, when they are not the key
 }
 
 // column is an Arrow field in a file.
@@ -69,7 +70,7 @@ type column struct {
 }
 
 func (n *note) shape() dialect.Shape {
-	s := dialect.Shape{Key: n.Key}
+	s := dialect.Shape{Key: n.Key, Match: n.Match}
 	for _, c := range n.Columns {
 		k, _ := row.ParseKind(c.Kind)
 		f := row.FieldOf(c.Name, k)
@@ -85,7 +86,7 @@ func (n *note) shape() dialect.Shape {
 }
 
 func (n *note) keep(s dialect.Shape) error {
-	n.Key, n.Columns = s.Key, nil
+	n.Key, n.Match, n.Columns = s.Key, s.Match, nil
 	for _, f := range s.Fields {
 		k, err := row.KindOf(f)
 		if err != nil {

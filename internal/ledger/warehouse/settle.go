@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/upwelldata/upwell/internal/connector"
 	"github.com/upwelldata/upwell/internal/dialect"
 	"github.com/upwelldata/upwell/internal/failpoint"
 	"github.com/upwelldata/upwell/internal/fault"
@@ -57,14 +56,14 @@ func (s *session) settle(ctx context.Context, n note, pub *ledger.Publication) (
 			return err
 		}
 	}
-	up := &upload{s: s, ctx: ctx, run: n.Run}
+	up := &upload{s: s, run: n.Run}
 	if err := s.shape(ctx, n, &now, snap, pub, up); err != nil {
 		return err
 	}
-	if err := up.everything(snap); err != nil {
+	if err := up.everything(ctx, snap, pub == nil); err != nil {
 		return err
 	}
-	if pub == nil && up.entries+up.changes == 0 {
+	if pub == nil && up.told == nil && up.history == nil {
 		return s.h.dropWAL()
 	}
 	d := s.publication(now.document, n.Run, pub, up)
@@ -72,11 +71,15 @@ func (s *session) settle(ctx context.Context, n note, pub *ledger.Publication) (
 	if err != nil {
 		return err
 	}
-	failpoint.Hit(failpoint.Publishing)
-	if err := s.exec(ctx, s.c.sql.Settle(dialect.Settling{
+	move, err := s.c.sql.Settle(dialect.Settling{
 		Shape: up.shape, Run: n.Run, Compared: n.Compared, Token: s.token, Version: int64(d.Meta.Version), Meta: meta,
-		Renew: pub != nil && pub.NewGeneration && now.table(), Told: up.entries > 0, History: up.changes > 0,
-	})...); err != nil {
+		Renew: pub != nil && pub.NewGeneration && now.table(), Told: up.told, History: up.history,
+	})
+	if err != nil {
+		return err
+	}
+	failpoint.Hit(failpoint.Publishing)
+	if err := s.exec(ctx, move...); err != nil {
 		return err
 	}
 	failpoint.Hit(failpoint.Published)
@@ -88,7 +91,7 @@ func (s *session) settle(ctx context.Context, n note, pub *ledger.Publication) (
 	if err := s.h.dropWAL(); err != nil {
 		return err
 	}
-	if pub == nil || pub.Complete || up.entries > 0 {
+	if pub == nil || pub.Complete || up.told != nil {
 		s.note.Compared, n.Compared = false, false
 		if err := s.h.writeNote(n); err != nil {
 			return err
@@ -187,134 +190,11 @@ func (s *session) publication(d document, run string, pub *ledger.Publication, u
 			m.Fields = append(m.Fields, f)
 		}
 	}
-	if up.changes > 0 && !slices.Contains(d.Runs, run) {
+	if up.history != nil && !slices.Contains(d.Runs, run) {
 		d.Runs = append(slices.Clone(d.Runs), run)
 	}
 	if n := len(d.Runs) - s.h.o.HistoryRuns; n > 1 {
 		d.Runs = d.Runs[n-1:] // the oldest is where Retire cuts
 	}
 	return d
-}
-
-// upload puts acknowledgements and history into tables of the run, some megabytes at a time.
-type upload struct {
-	s        *session
-	run      string
-	ctx      context.Context //nolint:containedctx // lives for one call of settle
-	shape    dialect.Shape
-	fields   []string
-	entries  int64
-	changes  int64
-	prepared map[string]bool // tables that were made
-}
-
-// paramBytes is what goes into one parameter where the dialect says nothing.
-const paramBytes = 4 << 20
-
-func (u *upload) limit() int {
-	if n := u.s.c.sql.Dialect.Ledger.ParamBytes; n > 0 {
-		return n * max(u.s.c.sql.Dialect.Ledger.ParamCount, 1)
-	}
-	return paramBytes
-}
-
-func (u *upload) everything(snap ledger.Snapshot) error {
-	var list []dialect.Settled
-	size := 0
-	flush := func() error {
-		if len(list) == 0 {
-			return nil
-		}
-		st, err := u.s.c.sql.Acked(u.run, u.shape, list)
-		list, size = list[:0], 0
-		return u.send("entries", u.s.c.sql.Accept(u.run), st, err)
-	}
-	for e, err := range snap.Each(u.ctx) {
-		if err != nil {
-			return err
-		}
-		key, err := row.ParseKey(e.Key)
-		if err != nil {
-			return fault.Wrap(fault.StateCorrupt, err, "reading a key from the log of run %s", u.run)
-		}
-		if len(ofModel(key)) < len(key) { // see plan.LeftKey
-			key = slices.Repeat([]row.Value{row.NullValue()}, len(u.shape.Key))
-		}
-		one := dialect.Settled{Key: key, Canonical: slices.Clone(e.Key), State: int(e.State), Run: e.Run, At: e.At.UTC().Format(time.RFC3339), RemoteID: e.RemoteID}
-		if e.State != forgotten {
-			one.Entry = encodeEntry(e)
-			u.note(e.Fields)
-		}
-		list = append(list, one)
-		u.entries++
-		if size += len(one.Entry) + 2*len(one.Canonical) + 160; size >= u.limit()/2 {
-			if err := flush(); err != nil {
-				return err
-			}
-		}
-	}
-	if err := flush(); err != nil {
-		return err
-	}
-	return u.history(snap)
-}
-
-// note gathers the fields that entries have.
-func (u *upload) note(fields []string) {
-	for _, f := range fields {
-		if !slices.Contains(u.fields, f) {
-			u.fields = append(u.fields, f)
-		}
-	}
-}
-
-func (u *upload) history(snap ledger.Snapshot) error {
-	var rows [][]row.Value
-	size := 0
-	flush := func() error {
-		if len(rows) == 0 {
-			return nil
-		}
-		st, err := u.s.c.sql.Told(u.run, rows)
-		rows, size = rows[:0], 0
-		return u.send("history", u.s.c.sql.Remember(u.run), st, err)
-	}
-	for h, err := range snap.RunHistory(u.ctx, u.run) {
-		if fault.Is(err, fault.NotFound) {
-			break
-		}
-		if err != nil {
-			return err
-		}
-		text := encodeHistory(&h)
-		u.changes++
-		// Those of one key come newest first.
-		rows = append(rows, dialect.Past(h.Key, -u.changes, text))
-		if size += len(text) + 2*len(h.Key) + 40; size >= u.limit()/2 {
-			if err := flush(); err != nil {
-				return err
-			}
-		}
-	}
-	return flush()
-}
-
-// send puts rows into a table of the run, which is made when the first come.
-func (u *upload) send(what string, prepare []connector.Statement, st connector.Statement, err error) error {
-	if err != nil {
-		return err
-	}
-	if u.prepared == nil {
-		u.prepared = map[string]bool{}
-		if err := u.s.exec(u.ctx, u.s.c.sql.Scratched(u.s.token, u.run)); err != nil {
-			return err
-		}
-	}
-	if !u.prepared[what] {
-		if err := u.s.exec(u.ctx, prepare...); err != nil {
-			return err
-		}
-		u.prepared[what] = true
-	}
-	return u.s.exec(u.ctx, st)
 }
