@@ -16,7 +16,7 @@ import (
 // warehouse measures a ledger in the warehouse when nothing changed, against the very statements that compare, run by a bare program.
 func (b *bench) warehouse(ctx context.Context) error {
 	name := "PostgreSQL, diff: warehouse, nothing changed"
-	if b.only != "" && !strings.Contains(name, b.only) {
+	if !b.wants(name) {
 		return nil
 	}
 	dir, err := b.project("warehouse", "type: postgres, dsn: '"+b.src+"', diff: warehouse", "type: postgres, dsn: '"+b.dst+"'", "accounts")

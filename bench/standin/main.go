@@ -1,12 +1,15 @@
 // Command standin runs the stand-in of a warehouse with the workload in it, in a process of its own: what it computes and encodes must
 // not count as the reader's. It prints the settings that connect to it, as JSON, and ends with its standard input.
 //
-//	standin TYPE CSV [DSN]     DSN of an empty PostgreSQL database, for redshift
+//	standin [-gzip] TYPE CSV [DSN]     DSN of an empty PostgreSQL database, for redshift
+//
+// With -gzip the parts of an answer of Snowflake's are compressed, as the service does.
 package main
 
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -35,17 +38,19 @@ var tables = map[string]string{
 }
 
 func main() {
-	if err := run(context.Background(), os.Args[1:]); err != nil {
+	zip := flag.Bool("gzip", false, "compress the parts of Snowflake's answers")
+	flag.Parse()
+	if err := run(context.Background(), *zip, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, args []string) error {
+func run(ctx context.Context, zip bool, args []string) error {
 	if len(args) < 2 || tables[args[0]] == "" || args[0] == "redshift" && len(args) < 3 {
-		return fmt.Errorf("usage: standin snowflake|bigquery|databricks|redshift CSV [DSN]")
+		return fmt.Errorf("usage: standin [-gzip] snowflake|bigquery|databricks|redshift CSV [DSN]")
 	}
-	settings, stop, err := start(ctx, args)
+	settings, stop, err := start(ctx, zip, args)
 	if err != nil {
 		return err
 	}
@@ -59,7 +64,7 @@ func run(ctx context.Context, args []string) error {
 }
 
 // start gives the settings, and what ends the stand-in.
-func start(ctx context.Context, args []string) (map[string]string, func() error, error) {
+func start(ctx context.Context, zip bool, args []string) (map[string]string, func() error, error) {
 	create, csv := tables[args[0]], args[1]
 	load := "INSERT INTO accounts SELECT * FROM read_csv('" + strings.ReplaceAll(csv, "'", "''") + "', header = true, all_varchar = true)"
 	switch args[0] {
@@ -68,6 +73,7 @@ func start(ctx context.Context, args []string) (map[string]string, func() error,
 		if err != nil {
 			return nil, nil, err
 		}
+		s.Configure(func(o *snowflaketest.Options) { o.Gzip = zip })
 		return s.Settings(), s.Close, s.Exec(ctx, create+";"+load)
 	case "bigquery":
 		s, err := bigquerytest.Start(ctx, listen, bigquerytest.Options{})
