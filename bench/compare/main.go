@@ -72,6 +72,9 @@ func (b *bench) wants(name string) bool { return b.only.MatchString(name) }
 
 func run(ctx context.Context, o options) (err error) {
 	b := &bench{options: o}
+	if err := roomFor(os.TempDir(), o.rows); err != nil {
+		return err
+	}
 	if b.dir, err = os.MkdirTemp("", "upwell-bench-"); err != nil {
 		return err
 	}
@@ -303,19 +306,6 @@ func (b *bench) postgresToPostgres(ctx context.Context) error {
 		return err
 	}
 	return b.disk(dir)
-}
-
-// disk adds what the ledger takes per row beyond the values.
-func (b *bench) disk(dir string) error {
-	var total int64
-	err := filepath.Walk(filepath.Join(dir, ".upwell", "ledger"), func(_ string, info os.FileInfo, err error) error {
-		if err == nil && !info.IsDir() {
-			total += info.Size()
-		}
-		return err
-	})
-	b.lines = append(b.lines, line{name: "ledger on disk, values included", note: fmt.Sprintf("%.0f B/row", float64(total)/float64(b.rows))})
-	return err
 }
 
 func (b *bench) duckdb(ctx context.Context) error {
