@@ -295,3 +295,8 @@ func appendTime(b []byte, v row.Value) []byte {
 	}
 	return b
 }
+
+// Tables names what lies beside a table.
+func (s *source) Tables(ctx context.Context, name string) ([]string, error) {
+	return connector.Listed(ctx, s, name, "SELECT table_name::text FROM information_schema.tables WHERE table_schema = %s", "current_schema()")
+}
