@@ -36,7 +36,7 @@ type inflated struct {
 // Read gives the part's bytes. A stream that is cut ends with an error.
 func (b *inflated) Read(p []byte) (int, error) {
 	if b.from == nil {
-		in := bufio.NewReader(b.raw)
+		in := bufio.NewReaderSize(b.raw, 64<<10)
 		b.from = in
 		if magic, err := in.Peek(2); err == nil && magic[0] == 0x1f && magic[1] == 0x8b {
 			z, err := gzip.NewReader(in)
