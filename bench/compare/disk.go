@@ -17,7 +17,7 @@ func roomFor(folder string, rows int) error {
 	if err := syscall.Statfs(folder, &fs); err != nil {
 		return fmt.Errorf("asking how much room %s has: %w", folder, err)
 	}
-	need, free := int64(rows)*perRow, int64(fs.Bavail)*int64(fs.Bsize) //nolint:gosec // blocks of a disk
+	need, free := int64(rows)*perRow, int64(fs.Bavail)*int64(fs.Bsize)
 	if need > free {
 		return fmt.Errorf("%d rows need about %d MiB in %s, and %d MiB are free: use fewer --rows", rows, need>>20, folder, free>>20)
 	}

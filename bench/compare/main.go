@@ -342,7 +342,7 @@ func (b *bench) export(ctx context.Context) (path string, err error) {
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
 	}
-	f, err := os.Create(path) //nolint:gosec // in the benchmark's own folder
+	f, err := os.Create(path)
 	if err != nil {
 		return "", err
 	}

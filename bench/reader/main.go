@@ -43,7 +43,7 @@ func profiled(path string, work func() (result, error)) (result, error) {
 	if path == "" {
 		return work()
 	}
-	f, err := os.Create(path) //nolint:gosec // named on the command line
+	f, err := os.Create(path)
 	if err != nil {
 		return result{}, err
 	}
