@@ -10,8 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
-	"slices"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -22,11 +21,12 @@ import (
 type options struct {
 	rows, repeat int
 	write        bool
-	only         string
+	only         *regexp.Regexp
 }
 
 type measure struct {
 	seconds float64
+	cpu     float64 // seconds of processor time, user and system, all threads
 	rss     float64 // MiB, peak
 }
 
@@ -43,8 +43,13 @@ func main() {
 	flag.IntVar(&o.rows, "rows", 1_000_000, "rows of the workload")
 	flag.IntVar(&o.repeat, "repeat", 5, "runs of each side")
 	flag.BoolVar(&o.write, "write", false, "append the table to bench/results.md")
-	flag.StringVar(&o.only, "only", "", "run only benchmarks whose name contains this")
+	only := flag.String("only", "", "run only benchmarks whose name matches this regular expression")
 	flag.Parse()
+	var err error
+	if o.only, err = regexp.Compile(*only); err != nil {
+		fmt.Fprintln(os.Stderr, "bench: --only:", err)
+		os.Exit(2)
+	}
 	if err := run(context.Background(), o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
@@ -59,10 +64,17 @@ type bench struct {
 	conn     *pgx.Conn
 	out      io.Writer
 	lines    []line
+	readings []reading
 }
+
+// wants reports whether a benchmark is to run.
+func (b *bench) wants(name string) bool { return b.only.MatchString(name) }
 
 func run(ctx context.Context, o options) (err error) {
 	b := &bench{options: o}
+	if err := roomFor(os.TempDir(), o.rows); err != nil {
+		return err
+	}
 	if b.dir, err = os.MkdirTemp("", "upwell-bench-"); err != nil {
 		return err
 	}
@@ -75,7 +87,7 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer stop()
-	for _, f := range []func(context.Context) error{b.postgresToPostgres, b.warehouse, b.duckdb, b.http} {
+	for _, f := range []func(context.Context) error{b.postgresToPostgres, b.warehouse, b.duckdb, b.http, b.fingerprints} {
 		if err := f(ctx); err != nil {
 			return err
 		}
@@ -85,17 +97,13 @@ func run(ctx context.Context, o options) (err error) {
 
 // databases makes the workload's database and an empty one.
 func (b *bench) databases(ctx context.Context) error {
-	admin := os.Getenv("UPWELL_TEST_POSTGRES")
-	c, err := pgx.Connect(ctx, admin)
-	if err != nil {
-		return fmt.Errorf("connecting to the server of scripts/with-servers: %w", err)
+	var err error
+	if b.src, err = b.database(ctx, "bench_source"); err != nil {
+		return fmt.Errorf("on the server of scripts/with-servers: %w", err)
 	}
-	for _, db := range []string{"bench_source", "bench_target"} {
-		if _, err := c.Exec(ctx, "CREATE DATABASE "+db); err != nil {
-			return err
-		}
+	if b.dst, err = b.database(ctx, "bench_target"); err != nil {
+		return err
 	}
-	b.src, b.dst = strings.Replace(admin, "/postgres?", "/bench_source?", 1), strings.Replace(admin, "/postgres?", "/bench_target?", 1)
 	fmt.Fprintf(os.Stderr, "generating %d rows\n", b.rows)
 	if b.conn, err = pgx.Connect(ctx, b.src); err != nil {
 		return err
@@ -145,15 +153,18 @@ func (b *bench) startSink(ctx context.Context) (func(), error) {
 }
 
 // timed runs a command and measures the whole process.
-func timed(name string, args ...string) (measure, error) {
+func timed(name string, args ...string) (measure, error) { return timedInto(nil, name, args...) }
+
+func timedInto(out io.Writer, name string, args ...string) (measure, error) {
 	cmd := exec.Command(name, args...) //nolint:noctx,gosec // programs of bench/run, bounded by the benchmark itself
 	var errOut strings.Builder
-	cmd.Stderr = &errOut
+	cmd.Stdout, cmd.Stderr = out, &errOut
 	begun := time.Now()
 	err := cmd.Run()
 	m := measure{seconds: time.Since(begun).Seconds()}
 	if ru, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
 		m.rss = float64(ru.Maxrss) / 1024
+		m.cpu = time.Duration(ru.Utime.Nano() + ru.Stime.Nano()).Seconds()
 	}
 	if err != nil {
 		return m, fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, errOut.String())
@@ -205,7 +216,7 @@ func (b *bench) upwell(dir string) (measure, error) {
 
 // pair measures both sides in turn. before runs ahead of each measured command.
 func (b *bench) pair(l line, beforeBare, beforeOurs func(i int) error, bare, ours func() (measure, error)) error {
-	if b.only != "" && !strings.Contains(l.name, b.only) {
+	if !b.wants(l.name) {
 		return nil
 	}
 	for i := range b.repeat {
@@ -232,7 +243,16 @@ func (b *bench) pair(l line, beforeBare, beforeOurs func(i int) error, bare, our
 	return nil
 }
 
+const (
+	firstSync = "PostgreSQL -> PostgreSQL, first sync"
+	nothing   = "PostgreSQL, nothing changed"
+	little    = "PostgreSQL, 1 % changed + 0.1 % removed or back"
+)
+
 func (b *bench) postgresToPostgres(ctx context.Context) error {
+	if !b.wants(firstSync) && !b.wants(nothing) && !b.wants(little) {
+		return nil
+	}
 	dir, err := b.project("pg", "type: postgres, dsn: '"+b.src+"'", "type: postgres, dsn: '"+b.dst+"'", "accounts")
 	if err != nil {
 		return err
@@ -249,17 +269,20 @@ func (b *bench) postgresToPostgres(ctx context.Context) error {
 	}
 	read := func() (measure, error) { return timed("bin/ref", "read", b.src) }
 	ours := func() (measure, error) { return b.upwell(dir) }
-	if err := b.pair(line{name: "PostgreSQL -> PostgreSQL, first sync", most: 1.25, of: "COPY + ON CONFLICT"}, empty, fresh,
+	if err := b.pair(line{name: firstSync, most: 1.25, of: "COPY + ON CONFLICT"}, empty, fresh,
 		func() (measure, error) { return timed("bin/ref", "upsert", b.src, b.dst) }, ours); err != nil {
 		return err
 	}
-	if b.only != "" {
+	if !b.wants(firstSync) {
 		if _, err := b.upwell(dir); err != nil {
 			return err
 		}
 	}
-	if err := b.pair(line{name: "PostgreSQL, nothing changed", most: 1.3, of: "bare reader"}, nil, nil, read, ours); err != nil {
+	if err := b.pair(line{name: nothing, most: 1.3, of: "bare reader"}, nil, nil, read, ours); err != nil {
 		return err
+	}
+	if !b.wants(little) {
+		return b.disk(dir)
 	}
 	if _, err := b.conn.Exec(ctx, "CREATE TABLE away AS SELECT * FROM accounts WHERE id % 1000 = 500"); err != nil {
 		return err
@@ -279,41 +302,22 @@ func (b *bench) postgresToPostgres(ctx context.Context) error {
 		_, err := b.conn.Exec(ctx, "VACUUM ANALYZE accounts")
 		return err
 	}
-	if err := b.pair(line{name: "PostgreSQL, 1 % changed + 0.1 % removed or back", most: 1.7, of: "bare reader"}, nil, change, read, ours); err != nil {
+	if err := b.pair(line{name: little, most: 1.7, of: "bare reader"}, nil, change, read, ours); err != nil {
 		return err
 	}
 	return b.disk(dir)
 }
 
-// disk adds what the ledger takes per row beyond the values.
-func (b *bench) disk(dir string) error {
-	var total int64
-	err := filepath.Walk(filepath.Join(dir, ".upwell", "ledger"), func(_ string, info os.FileInfo, err error) error {
-		if err == nil && !info.IsDir() {
-			total += info.Size()
-		}
-		return err
-	})
-	b.lines = append(b.lines, line{name: "ledger on disk, values included", note: fmt.Sprintf("%.0f B/row", float64(total)/float64(b.rows))})
-	return err
-}
-
 func (b *bench) duckdb(ctx context.Context) error {
-	if b.only != "" && !strings.Contains("DuckDB, nothing changed", b.only) {
+	const name = "DuckDB, nothing changed"
+	if !b.wants(name) {
 		return nil
 	}
-	file := filepath.Join(b.dir, "warehouse.duckdb")
-	csv := filepath.Join(b.dir, "accounts.csv")
-	f, err := os.Create(csv)
+	csv, err := b.export(ctx)
 	if err != nil {
 		return err
 	}
-	if _, err := b.conn.PgConn().CopyTo(ctx, f, "COPY accounts TO STDOUT (FORMAT csv, HEADER)"); err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
+	file := filepath.Join(b.dir, "warehouse.duckdb")
 	// Another process loads it: a child's peak memory is at least that of the process that started it.
 	if _, err := timed("bin/ref", "load", csv, file); err != nil {
 		return err
@@ -328,8 +332,25 @@ func (b *bench) duckdb(ctx context.Context) error {
 	if _, err := b.upwell(dir); err != nil {
 		return err
 	}
-	return b.pair(line{name: "DuckDB, nothing changed", most: 1.3, of: "bare reader"}, nil, nil,
+	return b.pair(line{name: name, most: 1.3, of: "bare reader"}, nil, nil,
 		func() (measure, error) { return timed("bin/ref", "duck", file) }, func() (measure, error) { return b.upwell(dir) })
+}
+
+// export writes the workload to a file, once.
+func (b *bench) export(ctx context.Context) (path string, err error) {
+	path = filepath.Join(b.dir, "accounts.csv")
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return "", err
+	}
+	_, err = b.conn.PgConn().CopyTo(ctx, f, "COPY accounts TO STDOUT (FORMAT csv, HEADER)")
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	return path, err
 }
 
 func (b *bench) http(context.Context) error {
@@ -346,62 +367,4 @@ func (b *bench) http(context.Context) error {
 		}
 		return b.upwell(dir)
 	})
-}
-
-func median(ms []measure, of func(measure) float64) float64 {
-	v := make([]float64, len(ms))
-	for i, m := range ms {
-		v[i] = of(m)
-	}
-	slices.Sort(v)
-	return v[len(v)/2]
-}
-
-func (b *bench) report() error {
-	var s strings.Builder
-	fmt.Fprintf(&s, "\n## %s: %d rows x 11 columns\n\n", time.Now().UTC().Format(time.DateOnly), b.rows)
-	fmt.Fprintf(&s, "%s, %d CPUs, %s; medians of %d, both sides in turn in one run.\n\n", machine(), runtime.NumCPU(), runtime.Version(), b.repeat)
-	s.WriteString("| job | bare, s | upwell, s | ratio | target | upwell peak RSS, MiB |\n|---|---|---|---|---|---|\n")
-	for _, l := range b.lines {
-		if l.note != "" {
-			fmt.Fprintf(&s, "| %s | | | | | %s |\n", l.name, l.note)
-			continue
-		}
-		bare, ours := median(l.bare, func(m measure) float64 { return m.seconds }), median(l.ours, func(m measure) float64 { return m.seconds })
-		verdict := "met"
-		if ours > l.most*bare {
-			verdict = "**missed**"
-		}
-		target := fmt.Sprintf("%.2fx %s: %s", l.most, l.of, verdict)
-		if l.most == 0 {
-			target = "none, beside " + l.of
-		}
-		fmt.Fprintf(&s, "| %s | %.2f | %.2f | %.2f | %s | %.0f |\n", l.name, bare, ours, ours/bare, target,
-			median(l.ours, func(m measure) float64 { return m.rss }))
-	}
-	fmt.Print(s.String())
-	if !b.write {
-		return nil
-	}
-	f, err := os.OpenFile("bench/results.md", os.O_APPEND|os.O_WRONLY|os.O_CREATE, 0o644) //nolint:gosec // a page of the repository
-	if err != nil {
-		return err
-	}
-	if _, err := f.WriteString(s.String()); err != nil {
-		return err
-	}
-	return f.Close()
-}
-
-func machine() string {
-	b, err := os.ReadFile("/proc/cpuinfo")
-	if err != nil {
-		return runtime.GOOS + "/" + runtime.GOARCH
-	}
-	for _, l := range strings.Split(string(b), "\n") {
-		if k, v, ok := strings.Cut(l, ":"); ok && strings.TrimSpace(k) == "model name" {
-			return strings.TrimSpace(v)
-		}
-	}
-	return runtime.GOOS + "/" + runtime.GOARCH
 }

@@ -63,6 +63,9 @@ type LedgerSQL struct {
 	// Replace is Create for a table that takes the place of one that is there, in one step. It is needed where a statement that
 	// makes or drops a table is a transaction of its own; "" = the old one is dropped before.
 	Replace string
+	// Placed stands behind the name of a table that is made and says that rows of one key column %s lie together. It is used for the
+	// tables a comparison joins, where the key is one column that is compared as it is (see Exact). "" = the warehouse decides.
+	Placed string
 	// Wide turns a column of the model into the widest type that is still of its kind, by kind, where a column of a table made of a
 	// query takes the length or precision of what the query gave just then, and would refuse longer values later.
 	Wide map[row.Kind]string

@@ -62,6 +62,7 @@ func (w *Watcher) Look() (*RunResults, error) {
 	}
 	r, err := ReadRunResults(w.file.Path, w.file.Name, w.newer)
 	if err != nil {
+		w.fresh = false // dbt was writing it, or writes it anew
 		return nil, err
 	}
 	w.last = info

@@ -100,6 +100,16 @@ func Test_what_lay_there_before_anybody_asked_is_no_event(t *testing.T) {
 	look(t, dbt.NewWatcher(dir.file, false, again.Seen()), false, false)
 }
 
+// A file that cannot be read at the first look says nothing of what was done before it: what is read next is new.
+func Test_an_invocation_after_a_broken_file_is_an_event(t *testing.T) {
+	dir := newTarget(t)
+	dir.put(dir.invocation(1)[:100])
+	w := dbt.NewWatcher(dir.file, false, dbt.Seen{})
+	look(t, w, false, true)
+	dir.put(dir.invocation(2))
+	look(t, w, true, false)
+}
+
 func Test_an_invocation_announced_twice_is_one_event(t *testing.T) {
 	dir := newTarget(t)
 	w := dbt.NewWatcher(dir.file, false, dbt.Seen{})

@@ -30,7 +30,7 @@ func (l Ledger) Keep(c Compared) ([]connector.Statement, error) {
 		if c.Model.Where != "" {
 			read += " WHERE (" + c.Model.Where + "\n)"
 		}
-		out = append(out, l.Drop(t[0]), sql("%s", fmt.Sprintf(l.Dialect.Ledger.Scratch, t[0])+read))
+		out = append(out, l.Drop(t[0]), sql("%s", fmt.Sprintf(l.Dialect.Ledger.Scratch, l.placed(t[0], c.Shape))+read))
 		c.Model = connector.Query{Table: t[0]}
 	}
 	q, err := l.Delta(c)

@@ -229,7 +229,19 @@ func (l Ledger) typeOf(f arrow.Field) (string, error) {
 
 // Create makes an empty ledger table for a model.
 func (l Ledger) Create(relation string, s Shape) connector.Statement {
-	return sql("%s", fmt.Sprintf(l.Dialect.Ledger.Create, l.table(tableLedger, ""))+l.emptyOf(relation, s))
+	return sql("%s", fmt.Sprintf(l.Dialect.Ledger.Create, l.placed(l.table(tableLedger, ""), s))+l.emptyOf(relation, s))
+}
+
+// placed gives the name of a table that is made, with where its rows shall lie.
+func (l Ledger) placed(table string, s Shape) string {
+	at := l.Dialect.Ledger.Placed
+	if at == "" || len(s.Key) != 1 {
+		return table
+	}
+	if _, changed := l.Dialect.Ledger.Exact[kind(s.field(s.Key[0]))]; changed {
+		return table
+	}
+	return table + fmt.Sprintf(at, l.Ident(s.Key[0]))
 }
 
 // CreateBare makes an empty ledger table that knows its key's columns only, by their kinds.
@@ -322,13 +334,13 @@ func (l Ledger) Reshape(relation string, s Shape) []connector.Statement {
 	ledger, create := l.table(tableLedger, ""), l.Dialect.Ledger.Replace
 	out := []connector.Statement{
 		sql("DROP TABLE IF EXISTS %s", next),
-		sql("%s", fmt.Sprintf(l.Dialect.Ledger.Create, next)+l.emptyOf(relation, s)),
+		sql("%s", fmt.Sprintf(l.Dialect.Ledger.Create, l.placed(next, s))+l.emptyOf(relation, s)),
 		sql("INSERT INTO %s (%s) SELECT %s FROM %s", next, cols, values, ledger),
 	}
 	if create == "" {
 		out, create = append(out, sql("DROP TABLE %s", ledger)), l.Dialect.Ledger.Create
 	}
-	return append(out, sql("%s", fmt.Sprintf(create, ledger)+"SELECT * FROM "+next), sql("DROP TABLE %s", next))
+	return append(out, sql("%s", fmt.Sprintf(create, l.placed(ledger, s))+"SELECT * FROM "+next), sql("DROP TABLE %s", next))
 }
 
 // Forget drops the ledger table; history and state stay.

@@ -248,6 +248,10 @@ func Test_a_sync_runs_after_dbt_by_path_or_by_the_projects_own(t *testing.T) {
 		if got := p.Syncs["s"].Schedule.AfterDBT; got != want {
 			t.Errorf("%s: %s", after, got)
 		}
+		// Nobody acts on it yet, and that is said.
+		if w := p.Warnings; len(w) != 1 || w[0].Code != fault.ProjectUnused || !strings.Contains(w[0].Message, "`upwell serve` only") || w[0].Where.Line == 0 {
+			t.Errorf("%s: %v", after, w)
+		}
 	}
 	for after, says := range map[string]string{"false": "says nothing", "customers": "no path of a run_results.json", "[a]": "is not text"} {
 		if _, faults := project.Load(filepath.Join(write(t, append(files, with(after))...), "a"), connectors()); len(faults) != 1 || !strings.Contains(faults[0].Message, says) {

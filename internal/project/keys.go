@@ -241,7 +241,7 @@ var scheduleKeys = shape{
 	{name: "timezone", doc: "Time zone of cron, as in Europe/Berlin. Default UTC.", value: exactText()},
 	{name: "continuous", doc: "Start again as soon as the last run ended.", value: schema{"const": true}},
 	{name: "min_interval", doc: "Least time between two starts of a continuous sync. Default 10s.", value: patternText(durationPattern)},
-	{name: "after", doc: "Run after these syncs, or after dbt.", value: schema{"anyOf": []any{textList(), afterKeys.object()}}},
+	{name: "after", doc: "Run after these syncs, or after dbt (acts under `upwell serve`, which is not there yet).", value: schema{"anyOf": []any{textList(), afterKeys.object()}}},
 }
 
 var syncKeys = shape{

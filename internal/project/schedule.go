@@ -123,6 +123,10 @@ func (l *loader) after(s *Schedule, n *node, what string) {
 	if n.kind == isMap {
 		if l.object(n, n.at, what, afterKeys) {
 			s.AfterDBT = l.afterDBT(n.find("dbt"), of("dbt", what))
+			if s.AfterDBT != "" {
+				l.warn(fault.ProjectUnused, n.find("dbt").at, "reading %s: it acts under `upwell serve` only, which this version does not have", of("dbt", what)).
+					WithFix("call `upwell run` after dbt, in CI or from an orchestrator")
+			}
 		}
 		return
 	}

@@ -58,7 +58,10 @@ func (p *prepared) excused(err error) error {
 // another target of dbt.
 func (p *prepared) undescribed(ctx context.Context, err error) error {
 	err = p.excused(p.inCondition(ctx, err))
-	if p.model.Node == nil || !fault.Is(err, fault.SourceQueryFailed) {
+	if p.model.Node == nil {
+		return p.meant(ctx, err)
+	}
+	if !fault.Is(err, fault.SourceQueryFailed) {
 		return err
 	}
 	f := *fault.As(err)

@@ -70,11 +70,11 @@ func (h *homes) wantedName() string {
 }
 
 func (h *homes) inWarehouse(c *project.Connection, fresh bool) ledger.Home {
-	return warehouse.Open(warehouse.Options{
+	return placedHome{where: c.Where, Home: warehouse.Open(warehouse.Options{
 		Open:   func(ctx context.Context) (connector.Warehouse, error) { return h.e.OpenWarehouse(ctx, c) },
 		Source: c.Name, Schema: c.StateSchema, Dir: filepath.Join(h.local.LedgerDir(h.sync.Name), "warehouse"),
 		Project: h.e.Project.Name, Sync: h.sync.Name, Fresh: fresh, Now: h.e.Now,
-	})
+	})}
 }
 
 // OpenWarehouse opens a source that holds ledgers.

@@ -113,7 +113,7 @@ func (s *source) refused(r refusal, made func(fault.Code, string) *fault.Error, 
 	case r.status == http.StatusUnauthorized:
 		return made(fault.SourceAuth, words).WithFix("%s", s.signInFix())
 	case has("bigquery.jobs.create"), has("has not been used in project"), has("serviceusage.services.use"):
-		return made(fault.SourceAuth, words).WithFix("Grant roles/bigquery.jobUser in the project %s, and enable the BigQuery API there.", s.config.project)
+		return made(fault.SourceAuth, words).WithFix("Check `project` on the source. If it is right, grant roles/bigquery.jobUser in the project %s, and enable the BigQuery API there.", s.config.project)
 	case has("readsessions"):
 		return made(fault.SourceAuth, words).WithFix("Grant roles/bigquery.readSessionUser in the project %s, or set read_api: rest.", s.config.project)
 	case r.status == http.StatusForbidden && r.reason == "accessDenied", has("Access Denied"):
@@ -123,7 +123,7 @@ func (s *source) refused(r refusal, made func(fault.Code, string) *fault.Error, 
 	case r.reason == "responseTooLarge":
 		return made(fault.SourceQueryFailed, words).WithFix("Name fewer columns in the model.")
 	case r.reason == "notFound" && has("location"):
-		return made(fault.SourceQueryFailed, words).WithFix("Check the name, and that the source's location (%s) is the dataset's.", s.config.location)
+		return made(fault.SourceQueryFailed, words).WithFix("Check the name%s, and that the source's location (%s) is the dataset's.", s.lookedIn(), s.config.location)
 	case r.reason == "timeout", has("Job timed out", "timed out after"):
 		return made(fault.SourceQueryFailed, words).WithFix("Make the query faster, or raise job_timeout on the source.")
 	case r.reason == "stopped", has("was cancelled", "was canceled"):
@@ -135,6 +135,14 @@ func (s *source) refused(r refusal, made func(fault.Code, string) *fault.Error, 
 		return made(outage, words)
 	}
 	return made(fault.SourceQueryFailed, words)
+}
+
+// lookedIn says where a table without a dataset is looked up.
+func (s *source) lookedIn() string {
+	if s.config.dataset == "" {
+		return ""
+	}
+	return " (without a dataset it is looked up in " + s.config.dataset + ")"
 }
 
 // grantFix names what to grant, by the right that BigQuery names.

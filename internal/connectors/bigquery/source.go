@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
 	"cloud.google.com/go/bigquery"
 	"github.com/apache/arrow-go/v18/arrow"
+	"google.golang.org/api/iterator"
 	"google.golang.org/api/option"
 
 	"github.com/upwelldata/upwell/internal/connector"
@@ -185,4 +187,29 @@ func (s *source) bar(err error) {
 
 func incomplete(format string, args ...any) *fault.Error {
 	return fault.New(fault.SourceIncomplete, "reading from BigQuery: "+format, args...)
+}
+
+// Tables names what lies beside a table. Listing is free and takes no query
+// (https://docs.cloud.google.com/bigquery/docs/reference/rest/v2/tables/list).
+func (s *source) Tables(ctx context.Context, name string) ([]string, error) {
+	at := strings.LastIndexByte(name, '.')
+	project, dataset := s.config.project, s.config.dataset
+	if at >= 0 {
+		dataset = name[:at]
+		if p, d, two := strings.Cut(dataset, "."); two {
+			project, dataset = p, d
+		}
+	}
+	var out []string
+	for list := s.client.DatasetInProject(project, dataset).Tables(ctx); len(out) < 10_000; {
+		t, err := list.Next()
+		if errors.Is(err, iterator.Done) {
+			break
+		}
+		if err != nil {
+			return nil, s.queryFault(ctx, err, "listing tables")
+		}
+		out = append(out, name[:at+1]+t.TableID)
+	}
+	return out, nil
 }

@@ -152,6 +152,12 @@ func (s *source) statementFault(st statement, a *answer) error {
 	if e.forbidden() {
 		return of(fault.SourceQueryFailed, "%s", s.grantFix(e.message))
 	}
+	switch e.class { // https://docs.databricks.com/aws/en/error-messages/error-classes
+	case "TABLE_OR_VIEW_NOT_FOUND":
+		return of(fault.SourceQueryFailed, "Check the name. What it leaves out of catalog.schema.table is taken from `catalog` and `schema` on the source.")
+	case "SCHEMA_NOT_FOUND", "NO_SUCH_CATALOG_EXCEPTION":
+		return of(fault.SourceQueryFailed, "Check `catalog` and `schema` on the source, and that %s has USE CATALOG and USE SCHEMA: `upwell grants` prints them.", s.principal())
+	}
 	if strings.Contains(e.message, "Inline byte limit") {
 		return of(fault.SourceQueryFailed, "Inline results have at most 25 MiB. Set results: links on the source, or read less.")
 	}

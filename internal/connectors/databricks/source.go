@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -139,3 +140,13 @@ func (s *source) usable(l link) error {
 
 // over reports a link that has ended, by this machine's clock.
 func (l link) over(now time.Time) bool { return !l.Expires.IsZero() && !now.Before(l.Expires) }
+
+// Tables names what lies beside a table and the principal can see
+// (https://docs.databricks.com/aws/en/sql/language-manual/information-schema/tables).
+func (s *source) Tables(ctx context.Context, name string) ([]string, error) {
+	from := "information_schema.tables"
+	if parts := strings.Split(name, "."); len(parts) == 3 {
+		from = dialect.Ident(parts[0]) + "." + from
+	}
+	return connector.Listed(ctx, s, name, "SELECT table_name FROM "+from+" WHERE table_schema = %s", "CURRENT_SCHEMA()")
+}

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/upwelldata/upwell/internal/connector"
+	"github.com/upwelldata/upwell/internal/connector/pgwire"
 	"github.com/upwelldata/upwell/internal/row"
 )
 
@@ -59,7 +60,7 @@ func appendCopyRow(b []byte, vals []row.Value) []byte {
 		case row.Text:
 			b = appendCopyText(b, v.Str())
 		default:
-			b = appendCopyText(b, string(paramText(v)))
+			b = appendCopyText(b, string(pgwire.Param(v, hexMark)))
 		}
 	}
 	return append(b, '\n')

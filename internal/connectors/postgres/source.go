@@ -261,3 +261,8 @@ func rowsOf(tag []byte) int64 {
 	}
 	return n
 }
+
+// Tables names what lies beside a table.
+func (s *source) Tables(ctx context.Context, name string) ([]string, error) {
+	return connector.Listed(ctx, s, name, "SELECT table_name::text FROM information_schema.tables WHERE table_schema = %s", "current_schema()")
+}

@@ -80,6 +80,8 @@ func (s *source) sourceFault(ctx context.Context, err error, doing string, q con
 	switch pe.Code {
 	case "42501":
 		f.Fix = grantFix(pe.Message, s.User, "SELECT")
+	case "42P01", "3F000":
+		f.WithFix("Check the name. Without a schema it is looked up in the search_path of user %s.", s.User)
 	case "57014":
 		f.WithFix("Make the query faster, or raise statement_timeout on the source.")
 	}

@@ -34,8 +34,11 @@ func (s *source) connectFault(ctx context.Context, err error) error {
 		}
 		f := fault.New(code, "redshift at %s %s: %s", s.Address(), doing, s.hide(words(pe)))
 		f.Cause = err
-		if code == fault.SourceUnreachable {
+		switch {
+		case code == fault.SourceUnreachable:
 			return f.WithFix("%s", asleep)
+		case pe.Code == "3D000":
+			return f.WithFix("Check `database` on the source.")
 		}
 		return f
 	}
@@ -89,8 +92,11 @@ func (s *source) sourceFault(ctx context.Context, err error, doing string, q con
 		statement, _ := q.Render(s.Dialect())
 		f.Line, f.Column = q.Position(statement, int(pe.Position)-1)
 	}
-	if f.Fix = fix; pe.Code == "42501" {
+	switch f.Fix = fix; pe.Code {
+	case "42501":
 		f.Fix = grantFix(pe.Message, s.login())
+	case "42P01", "3F000":
+		f.Fix = "Check the name. Without a schema it is looked up in " + s.lookedIn() + "."
 	}
 	return f
 }
@@ -133,6 +139,14 @@ func words(pe *pgconn.PgError) string {
 		s += "; hint: " + pe.Hint
 	}
 	return s
+}
+
+// lookedIn is where the server looks for names without a schema.
+func (s *source) lookedIn() string {
+	if s.schema == "" {
+		return "the schemas of the user's search_path; `schema` on the source names another"
+	}
+	return "`" + s.schema + "`, then in public: see `schema` on the source"
 }
 
 var denied = regexp.MustCompile(`permission denied for (\w+) (\S+)`)

@@ -19,12 +19,18 @@ import (
 // bytes, so that one is always given. A DELETE joins by USING and takes no alias (.../r_DELETE.html). MERGE takes no conditions
 // (.../r_MERGE.html). A common table expression may be computed anew for each use (.../r_WITH_clause.html). SUPER cannot pass a full
 // outer join (.../limitations-super.html). Rows travel as SUPER and are unnested (.../query-super.html).
+//
+// The two tables of a comparison are distributed by the key, so that their join moves no rows (.../c_data_redistribution.html); left
+// alone, a table made of a query is distributed as the model's is (.../r_CTAS_usage_notes.html). Not by one of several columns, which may have
+// few values, nor by a text, which is compared through a cast. They have no sort key: it would only help a merge join, which a full join
+// is never (https://docs.aws.amazon.com/prescriptive-guidance/latest/query-lifecycle-redshift/explain-operators.html), and it costs compression.
 var ledgerSQL = connector.LedgerSQL{
 	Schema:       "upwell",
 	CreateSchema: "CREATE SCHEMA IF NOT EXISTS %s",
 	Tables:       "SELECT COUNT(*) AS n FROM svv_tables WHERE table_schema = %[2]s AND table_name = %[3]s",
 	Create:       "CREATE TABLE %s AS ",
 	Scratch:      "CREATE TABLE %s AS ",
+	Placed:       " DISTKEY(%s)",
 	Types: map[row.Kind]string{
 		row.Text: text, row.Int: "BIGINT", row.Uint: "DECIMAL(20,0)", row.Decimal: "DECIMAL(%d,%d)", row.Float: "DOUBLE PRECISION", row.Bool: "BOOLEAN",
 		row.Date: "DATE", row.Time: "TIME", row.Timestamp: "TIMESTAMP", row.Instant: "TIMESTAMPTZ",

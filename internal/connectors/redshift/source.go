@@ -9,6 +9,7 @@ import (
 	"github.com/upwelldata/upwell/internal/connector"
 	"github.com/upwelldata/upwell/internal/connector/pgwire"
 	"github.com/upwelldata/upwell/internal/fault"
+	"github.com/upwelldata/upwell/internal/row"
 )
 
 // source reads models. Every call has a connection of its own, so that nothing of one query can leak into another.
@@ -137,4 +138,18 @@ func (s *source) describe(ctx context.Context, c *pgconn.PgConn, q connector.Que
 		return nil, s.sourceFault(ctx, err, "preparing the query", q, false)
 	}
 	return fields, nil
+}
+
+// Tables names what lies beside a table. https://docs.aws.amazon.com/redshift/latest/dg/r_SVV_TABLES.html: what the user may read. Functions
+// such as current_schema() cannot be used beside it (https://docs.aws.amazon.com/redshift/latest/dg/c_sql-functions-leader-node-only.html).
+func (s *source) Tables(ctx context.Context, name string) ([]string, error) {
+	here := "public"
+	if s.schema != "" {
+		here = s.schema
+	}
+	here, err := literal(row.TextValue(here))
+	if err != nil {
+		return nil, err
+	}
+	return connector.Listed(ctx, s, name, "SELECT CAST(table_name AS VARCHAR(256)) FROM svv_tables WHERE table_schema = %s", here)
 }

@@ -16,7 +16,7 @@ const wide = `SELECT SEQ8() + 1 AS id, MOD(SEQ8(), 1000)::NUMBER(10, 0) AS a, MO
 	'2024-01-01'::TIMESTAMP_NTZ AS h, '2025-01-01'::TIMESTAMP_LTZ AS j, MOD(SEQ8(), 2) = 0 AS k FROM TABLE(GENERATOR(ROWCOUNT => 1000000))`
 
 // Reading from the stand-in into fingerprints. The stand-in computes and encodes the answer in the same process, on the same
-// processors: the figure is a floor.
+// processors: the figure is a floor. `bench/run --only fingerprints` measures the reader alone.
 func BenchmarkRead(b *testing.B) {
 	_, settings := start(b)
 	src := connect(b, settings)

@@ -61,7 +61,7 @@ func (s *source) loginFault(ctx context.Context, err error) error {
 	if errors.As(err, &e) && (ofServer(e) || e.Number == sf.ErrCodeFailedToConnect) {
 		f := fault.New(fault.SourceAuth, "Snowflake, %s, refused the login: %s", address(s.config), s.scrub(err))
 		f.Cause = hidden{err}
-		if fix := s.loginFix(e.Number); fix != "" {
+		if fix := s.loginFix(e.Number, e.Message); fix != "" {
 			f.Fix = fix
 		}
 		return f
@@ -79,7 +79,7 @@ func (s *source) loginFault(ctx context.Context, err error) error {
 }
 
 // loginFix says what to do about a refused login.
-func (s *source) loginFix(code int) string {
+func (s *source) loginFix(code int, message string) string {
 	c := s.config
 	switch code {
 	case codeNoRole:
@@ -87,14 +87,15 @@ func (s *source) loginFix(code int) string {
 	case codeNoDefault:
 		var out []string
 		for _, g := range [][2]string{{"WAREHOUSE", c.Warehouse}, {"DATABASE", c.Database}, {"SCHEMA", c.Schema}} {
-			if name := g[1]; name != "" {
+			one := requested.FindStringSubmatch(message) // Snowflake names which of them it is
+			if name := g[1]; name != "" && (one == nil || strings.EqualFold(one[1], g[0])) {
 				if g[0] == "SCHEMA" && c.Database != "" {
 					name = c.Database + "." + name
 				}
 				out = append(out, "GRANT USAGE ON "+g[0]+" "+name+" TO ROLE "+s.role()+";")
 			}
 		}
-		return "Check the names, and: " + strings.Join(out, " ")
+		return "Check the name on the source; if it is right, the role cannot see it: " + strings.Join(out, " ")
 	case codeNetworkPolicy:
 		return "Allow this machine's address in the network policy of user " + orName(c.User, "<user>") + "."
 	case codeMFA:
@@ -104,8 +105,15 @@ func (s *source) loginFix(code int) string {
 	case codeJWT:
 		return "Register the public key that belongs to private_key: ALTER USER " + orName(c.User, "<user>") + " SET RSA_PUBLIC_KEY='…'; and check account and user: they are part of what is signed. The clock of this machine counts too."
 	}
+	for _, k := range credentials {
+		if k.typ == c.Authenticator {
+			return "Check " + strings.Join(k.needs, ", ") + ", and that neither has expired or been disabled in Snowflake."
+		}
+	}
 	return ""
 }
+
+var requested = regexp.MustCompile(`requested (warehouse|database|schema) does not exist`)
 
 // queryFault says why a statement got no answer.
 func (s *source) queryFault(ctx context.Context, ss *session, err error, doing string) error {

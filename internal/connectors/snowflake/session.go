@@ -80,11 +80,21 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 			Header: http.Header{}, Body: io.NopCloser(strings.NewReader(`{"success":true}`)),
 		}, nil
 	}
-	resp, err := w.base.RoundTrip(r)
-	if err == nil && r.Method == http.MethodGet && resp.StatusCode >= 400 && !strings.HasPrefix(path, "/queries/") && !strings.HasPrefix(path, "/monitoring/") {
+	if !isPart(r) {
+		return w.base.RoundTrip(r)
+	}
+	resp, err := w.base.RoundTrip(asStored(r))
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode >= 400 {
 		w.refused.Store(int32(resp.StatusCode))
 	}
-	return resp, err
+	resp.Body = &inflated{raw: resp.Body}
+	resp.Header.Del("Content-Encoding")
+	resp.Header.Del("Content-Length")
+	resp.ContentLength = -1
+	return resp, nil
 }
 
 // CloseIdleConnections is called by the driver when it closes a session.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -244,4 +245,14 @@ func bind(values []row.Value) (args []driver.NamedValue, at int) {
 		args[i].Value = text
 	}
 	return args, -1
+}
+
+// Tables names what lies beside a table and the role can see (https://docs.snowflake.com/en/sql-reference/info-schema/tables). Like any query it
+// needs a warehouse.
+func (s *source) Tables(ctx context.Context, name string) ([]string, error) {
+	from := "INFORMATION_SCHEMA.TABLES"
+	if parts := strings.Split(name, "."); len(parts) == 3 {
+		from = dialect.Ident(parts[0]) + "." + from
+	}
+	return connector.Listed(ctx, s, name, "SELECT TABLE_NAME FROM "+from+" WHERE TABLE_SCHEMA = %s", "CURRENT_SCHEMA()")
 }

@@ -102,3 +102,46 @@ func Test_redshift_compares_texts_to_the_last_blank(t *testing.T) {
 		t.Errorf("a SUPER column: %v", err)
 	}
 }
+
+// Where the key is one column that is compared as it is, the tables of a comparison lie so that their join moves no rows.
+func Test_redshift_puts_rows_of_one_key_together(t *testing.T) {
+	s, err := redshift.Source().Open(t.Context(), connector.NewConfig(map[string]string{"host": "localhost", "user": "u", "database": "d"}, nil, nil), connector.Env{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := dialect.OfSync(s.Dialect(), "", "acme", "accounts")
+	id, name, n := row.FieldOf("id", row.Int), row.FieldOf("name", row.Text), row.FieldOf("n", row.Float)
+	for _, c := range []struct {
+		key  []string
+		want string
+	}{
+		{[]string{"id"}, ` DISTKEY("id")`},
+		{[]string{"n"}, ` DISTKEY("n")`},
+		{[]string{"name"}, ""},
+		{[]string{"id", "n"}, ""},
+	} {
+		shape := dialect.Shape{Key: c.key, Fields: []arrow.Field{id, name, n}}
+		keep, err := l.Keep(dialect.Compared{Shape: shape, Model: connector.Query{Table: "sales.accounts"}, Run: "01A"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ledger, next, read := `"upwell"."ledger_`+l.ID()+`"`, `"upwell"."ledger_`+l.ID()+`_next"`, `"upwell"."read_`+l.ID()+`_01a"`
+		placed := 0
+		for _, st := range append(append(keep, l.Create(`"sales"."accounts"`, shape)), l.Reshape(`"sales"."accounts"`, shape)...) {
+			for _, table := range []string{ledger, next, read} {
+				if strings.HasPrefix(st.SQL, "CREATE TABLE "+table+c.want+" AS SELECT ") {
+					placed++
+				}
+			}
+			if c.want == "" && strings.Contains(st.SQL, "DISTKEY") {
+				t.Errorf("key %v: %s", c.key, st.SQL)
+			}
+		}
+		if placed != 4 {
+			t.Errorf("key %v: %d of the 4 tables are made with %q", c.key, placed, c.want)
+		}
+		if got := keep[2].SQL; len(c.key) == 1 && c.key[0] == "id" && got != "CREATE TABLE "+read+` DISTKEY("id") AS SELECT m."id", m."name", m."n" FROM "sales"."accounts" AS m` {
+			t.Errorf("the model is read by\n%s", got)
+		}
+	}
+}

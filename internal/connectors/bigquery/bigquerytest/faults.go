@@ -12,7 +12,7 @@ import (
 
 // Fault is something that goes wrong with requests of one kind.
 type Fault struct {
-	On    string `json:"on"`    // token | act | insert | job | cancel | results | table | session | rows; "" = any
+	On    string `json:"on"`    // token | act | insert | job | cancel | results | table | tables | session | rows; "" = any
 	Skip  int    `json:"skip"`  // so many pass first
 	Times int    `json:"times"` // how often; 0 = once, -1 = for ever
 

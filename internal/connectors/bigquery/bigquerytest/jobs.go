@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/apache/arrow-go/v18/arrow/array"
 	bq "google.golang.org/api/bigquery/v2"
 
 	"github.com/upwelldata/upwell/internal/warehousetest"
@@ -121,7 +123,7 @@ func (j *job) run(f *Fault, location string) {
 	case j.ctx.Err() != nil:
 		j.failed = &problem{http.StatusBadRequest, "stopped", "Job execution was cancelled: User requested cancellation"}
 	case err != nil:
-		j.failed = worded(err, j.config.Query)
+		j.failed = j.worded(err)
 	}
 	if j.session != nil {
 		j.session.Close()
@@ -170,6 +172,17 @@ func (j *job) execute(location string) error {
 	return nil
 }
 
+// worded is worded with the dataset in which the query's tables are looked up.
+func (j *job) worded(err error) *problem {
+	p := worded(err, j.config.Query)
+	if d := j.config.DefaultDataset; d != nil {
+		p.message = bareTable.ReplaceAllString(p.message, "Table "+Project+":"+d.DatasetId+".$1 was not found")
+	}
+	return p
+}
+
+var bareTable = regexp.MustCompile(`Table ` + Project + `:([^.\s]+) was not found`)
+
 // open translates the query and opens a session for it.
 func (j *job) open(ctx context.Context, location string) (*warehousetest.Session, *translated, error) {
 	if location != Location {
@@ -201,7 +214,7 @@ func (j *job) open(ctx context.Context, location string) (*warehousetest.Session
 func (j *job) check(ctx context.Context, location string) error {
 	session, t, err := j.open(ctx, location)
 	if err != nil {
-		return worded(err, j.config.Query)
+		return j.worded(err)
 	}
 	defer session.Close()
 	if j.kind != "SELECT" {
@@ -212,7 +225,7 @@ func (j *job) check(ctx context.Context, location string) error {
 		j.columns, err = wires(found)
 	}
 	if err != nil {
-		return worded(err, j.config.Query)
+		return j.worded(err)
 	}
 	return nil
 }
@@ -328,6 +341,28 @@ func (j *job) wait(r *http.Request) bool {
 	case <-j.s.ctx.Done():
 	}
 	return false
+}
+
+// tables is tables.list. https://docs.cloud.google.com/bigquery/docs/reference/rest/v2/tables/list
+func (s *Server) tables(w http.ResponseWriter, r *http.Request) error {
+	dataset := r.PathValue("dataset")
+	session, err := s.engine.Session(r.Context())
+	if err != nil {
+		return err
+	}
+	defer session.Close()
+	list := []map[string]any{}
+	for b, err := range session.Read(r.Context(), "SELECT table_name FROM information_schema.tables WHERE table_schema = "+warehousetest.Literal(dataset)+" ORDER BY 1") {
+		if err != nil {
+			return err
+		}
+		for i := range int(b.NumRows()) {
+			ref := map[string]string{"projectId": Project, "datasetId": dataset, "tableId": strings.Clone(b.Column(0).(*array.String).Value(i))}
+			list = append(list, map[string]any{"kind": "bigquery#table", "id": Project + ":" + dataset + "." + ref["tableId"], "tableReference": ref, "type": "TABLE"})
+		}
+	}
+	answer(w, http.StatusOK, map[string]any{"kind": "bigquery#tableList", "tables": list, "totalItems": len(list)})
+	return nil
 }
 
 // table is tables.get. https://docs.cloud.google.com/bigquery/docs/reference/rest/v2/tables/get

@@ -209,6 +209,7 @@ func (s *Server) routes() http.Handler {
 	at("GET "+base+"/jobs/{id}", "job", s.authorized(s.job))
 	at("POST "+base+"/jobs/{id}/cancel", "cancel", s.authorized(s.cancel))
 	at("GET "+base+"/queries/{id}", "results", s.authorized(s.results))
+	at("GET "+base+"/datasets/{dataset}/tables", "tables", s.authorized(s.tables))
 	at("GET "+base+"/datasets/{dataset}/tables/{table}", "table", s.authorized(s.table))
 	s.control(mux)
 	return mux

@@ -9,6 +9,7 @@ import (
 
 var (
 	noTable  = regexp.MustCompile(`(?:Table|Schema) with name (\S+) does not exist`)
+	noPlace  = regexp.MustCompile(`No catalog \+ schema named "([^".]+)\.([^"]+)"`)
 	noColumn = regexp.MustCompile(`Referenced (?:column|table) "([^"]+)" not found`)
 )
 
@@ -25,6 +26,12 @@ func words(err error) string {
 	}
 	if m := noColumn.FindStringSubmatch(text); m != nil {
 		return fmt.Sprintf("[UNRESOLVED_COLUMN.WITHOUT_SUGGESTION] A column, variable, or function parameter with name `%s` cannot be resolved. SQLSTATE: 42703", m[1])
+	}
+	if m := noPlace.FindStringSubmatch(text); m != nil { // https://docs.databricks.com/aws/en/sql/language-manual/sql-ref-syntax-ddl-use-catalog
+		if m[1] != Catalog {
+			return fmt.Sprintf("[NO_SUCH_CATALOG_EXCEPTION] Catalog '%s' was not found. Please verify the catalog name and then retry the query or command again. SQLSTATE: 42704", m[1])
+		}
+		return fmt.Sprintf("[SCHEMA_NOT_FOUND] The schema `%s`.`%s` cannot be found. Verify the spelling and correctness of the schema and catalog. SQLSTATE: 42704", m[1], m[2])
 	}
 	first, _, _ := strings.Cut(text, "\n")
 	switch {
