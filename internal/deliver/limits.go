@@ -28,7 +28,9 @@ type Limiter struct {
 	streak    int // throttles without a told delay, for backoff
 	fast, low time.Duration
 	waiters   chan struct{} // closed and renewed whenever something may have become possible
-	throttled time.Duration
+	held      int           // requests that wait for a limit
+	heldFrom  time.Time
+	throttled time.Duration // time during which at least one did
 	requests  int64
 	share     float64
 }
@@ -118,7 +120,6 @@ func (w *window) take(now time.Time) {
 
 // Enter waits until a request may leave. A quota fault is returned at once: the caller decides whether to wait it out.
 func (l *Limiter) Enter(ctx context.Context, group connector.Group) error {
-	var begun time.Time
 	for {
 		l.mu.Lock()
 		now := time.Now()
@@ -136,9 +137,6 @@ func (l *Limiter) Enter(ctx context.Context, group connector.Group) error {
 			}
 			l.inFlight++
 			l.requests++
-			if !begun.IsZero() {
-				l.throttled += now.Sub(begun)
-			}
 			l.mu.Unlock()
 			if err := departs(ctx); err != nil {
 				l.Leave(group, connector.Feedback{})
@@ -147,15 +145,39 @@ func (l *Limiter) Enter(ctx context.Context, group connector.Group) error {
 			failpoint.Hit(failpoint.Departing)
 			return nil
 		}
-		wake := l.waiters
-		l.mu.Unlock()
-		if delay > 0 && begun.IsZero() {
-			begun = now
+		wake, release := l.waiters, func() {}
+		if delay > 0 {
+			release = l.hold(now)
 		}
-		if err := pause(ctx, delay, wake); err != nil {
+		l.mu.Unlock()
+		err := pause(ctx, delay, wake)
+		release()
+		if err != nil {
 			return err
 		}
 	}
+}
+
+// hold notes, under the lock, that a limit holds a request back, until release is called.
+func (l *Limiter) hold(now time.Time) (release func()) {
+	if l.held == 0 {
+		l.heldFrom = now
+	}
+	l.held++
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.held--; l.held == 0 {
+			l.throttled += time.Since(l.heldFrom)
+		}
+	}
+}
+
+// Hold notes that a limit holds requests back outside of the gate, until release is called.
+func (l *Limiter) Hold() (release func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.hold(time.Now())
 }
 
 type departure struct{}
@@ -244,7 +266,6 @@ func (l *Limiter) pauseFor(now time.Time, told time.Duration) {
 		l.streak++
 	}
 	if until := now.Add(told); until.After(l.paused) {
-		l.throttled += until.Sub(maxTime(now, l.paused))
 		l.paused = until
 	}
 }
@@ -335,16 +356,13 @@ func (l *Limiter) PauseQuota(until time.Time) {
 	}
 }
 
-// Stats are the requests let through and the time spent waiting for limits.
+// Stats are the requests let through and, by the clock, the time during which a limit held at least one back.
 func (l *Limiter) Stats() (requests int64, throttled time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.requests, l.throttled
-}
-
-func maxTime(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
+	throttled = l.throttled
+	if l.held > 0 {
+		throttled += time.Since(l.heldFrom)
 	}
-	return b
+	return l.requests, throttled
 }
