@@ -32,7 +32,6 @@ type Limiter struct {
 	heldFrom  time.Time
 	throttled time.Duration // time during which at least one did
 	requests  int64
-	share     float64
 }
 
 // LimitOptions are what an account may do.
@@ -48,7 +47,7 @@ func NewLimiter(o LimitOptions) *Limiter {
 	if o.Concurrency <= 0 {
 		o.Concurrency = 4
 	}
-	l := &Limiter{ceiling: float64(o.Concurrency), allowed: float64(o.Concurrency), waiters: make(chan struct{}), share: o.DailyShare}
+	l := &Limiter{ceiling: float64(o.Concurrency), allowed: float64(o.Concurrency), waiters: make(chan struct{})}
 	for _, w := range o.Windows {
 		l.windows = append(l.windows, newWindow(w, o.DailyShare))
 	}
@@ -68,21 +67,31 @@ type window struct {
 	reset time.Time
 	usedAtStart,
 	allowance int64 // quota windows: what this program may use
+	share float64 // part of a quota it may use, the tighter of the tool's and the user's; 0 = all
 }
+
+// IsQuota reports a window that is used up and waited for, not one that sets the pace.
+func IsQuota(w connector.Window) bool { return w.Per >= quotaPer }
 
 func newWindow(w connector.Window, share float64) *window {
 	if w.Share > 0 && (share == 0 || w.Share < share) {
 		share = w.Share
 	}
-	x := &window{Window: w, usedAtStart: -1, allowance: w.Requests}
-	if w.Per >= quotaPer {
-		if share > 0 {
-			x.allowance = int64(float64(w.Requests) * share)
-		}
+	x := &window{Window: w, usedAtStart: -1, share: share}
+	if IsQuota(w) {
+		x.allow(w.Requests)
 		return x
 	}
 	x.times = make([]time.Time, w.Requests)
 	return x
+}
+
+// allow sets what this program may use of a quota.
+func (w *window) allow(requests int64) {
+	w.Requests, w.allowance = requests, requests
+	if w.share > 0 {
+		w.allowance = int64(float64(requests) * w.share)
+	}
 }
 
 // wait says how long until the window admits another request; quota reports that it is used up.
@@ -315,10 +324,7 @@ func (l *Limiter) learn(now time.Time, group connector.Group, u connector.Usage)
 			continue
 		}
 		if u.Limit > 0 && u.Limit != w.Requests {
-			w.Requests, w.allowance = u.Limit, u.Limit
-			if l.share > 0 {
-				w.allowance = int64(float64(u.Limit) * l.share)
-			}
+			w.allow(u.Limit)
 		}
 		used := u.Used
 		if used < 0 && u.Remaining >= 0 && u.Limit > 0 {
@@ -331,7 +337,7 @@ func (l *Limiter) learn(now time.Time, group connector.Group, u connector.Usage)
 			w.usedAtStart = used
 		}
 		switch {
-		case l.share > 0: // our share counts our own requests; the whole quota still ends everything
+		case w.share > 0: // our share counts our own requests; the whole quota still ends everything
 			if used >= w.Requests {
 				w.used = max(w.used, w.allowance)
 			}

@@ -78,6 +78,24 @@ func Test_a_used_up_quota_ends_the_run_when_it_resets_too_late(t *testing.T) {
 	})
 }
 
+func Test_of_two_shares_of_a_quota_the_tighter_holds_also_when_the_tool_tells_another_quota(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, c := range []struct{ declared, users float64 }{{0.5, 0}, {0.5, 0.9}, {0.9, 0.5}, {0, 0.5}} {
+			g := deliver.NewLimiter(deliver.LimitOptions{
+				DailyShare: c.users, Windows: []connector.Window{{Name: "daily", Requests: 100, Per: 24 * time.Hour, Share: c.declared}},
+			})
+			g.Learn([]connector.Usage{{Window: "daily", Limit: 20, Used: 0, Remaining: -1}})
+			sent := 0
+			for ; sent < 30 && g.Enter(t.Context(), "") == nil; sent++ {
+				g.Leave("", connector.Feedback{})
+			}
+			if sent != 10 {
+				t.Errorf("the tool's share %v, the user's %v: %d of 20 requests were let through", c.declared, c.users, sent)
+			}
+		}
+	})
+}
+
 func Test_concurrency_goes_down_on_throttling_and_comes_back(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(4000)

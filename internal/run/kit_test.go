@@ -145,6 +145,7 @@ type crm struct {
 	reject  map[string]string // key -> code
 	down    error
 	lose    bool // apply, then lose the answer
+	windows []connector.Window
 	object  connector.Object
 }
 
@@ -168,7 +169,7 @@ func newCRM() *crm {
 }
 
 func (c *crm) Check(context.Context) (connector.Account, error) {
-	return connector.Account{ID: "acct"}, c.down
+	return connector.Account{ID: "acct", Windows: c.windows}, c.down
 }
 func (c *crm) Close() error { return nil }
 func (c *crm) Objects(context.Context, []string) ([]connector.Object, error) {

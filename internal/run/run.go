@@ -94,6 +94,7 @@ func (x *execution) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	x.rec.Warnings = append(x.rec.Warnings, messages(x.loose())...)
 	if x.newGeneration() {
 		next, nerr := x.nextGeneration(ctx)
 		if nerr != nil {
