@@ -19,8 +19,10 @@ func limited(t *testing.T, limits string) *world {
 	w.write()
 	w.wh.fill(1)
 	w.crm.windows = []connector.Window{
-		{Name: "second", Requests: 20, Per: time.Second}, {Name: "burst", Requests: 100, Per: 10 * time.Second},
-		{Name: "search", Group: "search", Requests: 1, Per: time.Second}, {Name: "daily", Requests: 1000, Per: 24 * time.Hour, Share: 0.5},
+		{Name: "second", Requests: 20, Per: time.Second},
+		{Name: "burst", Requests: 100, Per: 10 * time.Second},
+		{Name: "search", Group: "search", Requests: 1, Per: time.Second},
+		{Name: "daily", Requests: 1000, Per: 24 * time.Hour, Share: 0.5},
 	}
 	return w
 }
