@@ -35,7 +35,9 @@ type warehouse struct {
 	rows   [][]row.Value
 	fail   error // at the end of the read
 	after  int   // rows before fail; -1 = all
-	bytes  int64 // what a read is said to cost; -1 = it is not told
+	// undescribed is why the columns cannot be told.
+	undescribed error
+	bytes       int64 // what a read is said to cost; -1 = it is not told
 }
 
 func newWarehouse() *warehouse {
@@ -84,7 +86,7 @@ func (w *warehouse) Estimate(context.Context, connector.Query) (connector.Scan, 
 }
 
 func (w *warehouse) Describe(context.Context, connector.Query) (*arrow.Schema, error) {
-	return arrow.NewSchema(w.fields, nil), nil
+	return arrow.NewSchema(w.fields, nil), w.undescribed
 }
 
 func (w *warehouse) Read(_ context.Context, q connector.Query) iter.Seq2[arrow.RecordBatch, error] {
