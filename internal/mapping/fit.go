@@ -24,7 +24,7 @@ type target struct {
 	choices    []string
 	restricted bool
 	noNaN      bool
-	needed     bool // required and not nullable
+	needed     bool // takes no null
 	limits
 }
 
@@ -36,7 +36,7 @@ func targetOf(o *connector.Object, name string, f *connector.Field) target {
 	}
 	t.limits = limitsOf(f)
 	t.kind, t.maxLength, t.noNaN = f.Kind, f.MaxLength, f.NoNaN
-	t.restricted, t.needed = f.Restricted && len(f.Choices) > 0, f.Required && !f.Nullable
+	t.restricted, t.needed = f.Restricted && len(f.Choices) > 0, !f.Nullable
 	if t.restricted {
 		t.choices = slices.Clone(f.Choices)
 		slices.Sort(t.choices)

@@ -153,6 +153,8 @@ func Test_limits_of_a_field_are_checked_before_sending(t *testing.T) {
 	micro.Step = 10 * time.Microsecond
 	needed := writable("F", row.Text)
 	needed.Required, needed.Nullable = true, false
+	defaulted := writable("F", row.Bool)
+	defaulted.Nullable = false
 	for _, c := range []struct {
 		name string
 		v    row.Value
@@ -202,6 +204,7 @@ func Test_limits_of_a_field_are_checked_before_sending(t *testing.T) {
 		{"a microsecond where ten are kept", row.InstantValue(0, 1000), row.Instant, micro, fault.ValueType},
 		{"ten microseconds before 1970", row.InstantValue(-1, 10_000), row.Instant, micro, ""},
 		{"null where a value is needed", row.NullValue(), row.Text, needed, fault.RequiredAbsent},
+		{"null where there is a default", row.NullValue(), row.Bool, defaulted, fault.RequiredAbsent},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, invalid, faults := one(t, c.v, c.kind, c.to)
