@@ -18,26 +18,6 @@ import (
 	"github.com/upwelldata/upwell/internal/row"
 )
 
-// UndoResult is what undoing a run would do, or did.
-type UndoResult struct {
-	Of      *Record
-	Summary *plan.Summary
-	Skipped []UndoSkip // a sample; SkippedBy counts all
-	// SkippedBy counts keys that are left alone, by reason.
-	SkippedBy map[string]int64
-	// Withheld counts values that a policy of today keeps back, by reason; the rest of their rows is restored.
-	Withheld  map[string]int64
-	forbidden bool // a policy is the reason why rows are left alone
-}
-
-// UndoSkip is a key an undo leaves alone.
-type UndoSkip struct {
-	Key    []row.Value
-	Reason string
-}
-
-const sampledSkips = 50
-
 // undoing is one undo being planned: a shape made of what the run wrote, and the inverse of every change.
 type undoing struct {
 	*execution
@@ -284,14 +264,6 @@ func (u *undoing) items(ctx context.Context) iter.Seq2[*plan.Item, error] {
 				return
 			}
 		}
-	}
-}
-
-func (u *undoing) skip(key []byte, why string) {
-	u.result.SkippedBy[why]++
-	if len(u.result.Skipped) < sampledSkips {
-		vals, _ := row.ParseKey(key) //nolint:errcheck // keys were made by AppendKey
-		u.result.Skipped = append(u.result.Skipped, UndoSkip{Key: vals, Reason: why})
 	}
 }
 

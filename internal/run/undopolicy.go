@@ -2,11 +2,9 @@ package run
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"math"
 	"slices"
-	"strings"
 
 	"github.com/upwelldata/upwell/internal/connector"
 	"github.com/upwelldata/upwell/internal/fault"
@@ -182,20 +180,4 @@ func (m *made) run(ctx context.Context, id string) (*Record, error) {
 	}
 	m.runs[id] = r
 	return r, nil
-}
-
-// Held is the fault of an undo that restores less than it could because of policies, nil when they keep nothing back.
-func (r *UndoResult) Held() error {
-	if !r.forbidden && len(r.Withheld) == 0 {
-		return nil
-	}
-	what := slices.Sorted(maps.Keys(r.Withheld))
-	for i, reason := range what {
-		what[i] = fmt.Sprintf("%s (%d values)", reason, r.Withheld[reason])
-	}
-	if r.forbidden {
-		what = append(what, "rows were left alone for the same reason")
-	}
-	return fault.New(fault.PolicyDenied, "values the run replaced are not restored: %s", strings.Join(what, "; ")).
-		WithFix("change the policy, or leave it at that; `upwell undo %s --dry-run` lists what is left alone", r.Of.ID)
 }
