@@ -37,8 +37,9 @@ func Test_a_process_may_end_at_every_step(t *testing.T) {
 				}
 				o.durable, o.onSent, o.epoch = held, nil, 1
 				o.mu.Unlock()
-				if r := start(t, o.dir).wait(); r.Code != "" || r.Record.Status != run.Succeeded {
-					t.Fatalf("the next run: %+v", r)
+				next := start(t, o.dir).wait()
+				if next.Code != "" || next.Record.Status != run.Succeeded {
+					t.Fatalf("the next run: %+v", next)
 				}
 				if lost, stale, surplus := o.wrong(rows, secondVersion); lost+stale+surplus > 0 {
 					t.Errorf("lost %d, wrong %d, not removed %d", lost, stale, surplus)
@@ -47,6 +48,8 @@ func Test_a_process_may_end_at_every_step(t *testing.T) {
 				if r := start(t, o.dir).wait(); r.Code != "" || o.rows != before {
 					t.Errorf("a further run sent %d rows: %+v", o.rows-before, r)
 				}
+				// On a busy machine an answer may come after its time limit: those requests are repeated for no death of a process.
+				o.again -= min(o.again, int(next.Record.Retries)*wireRows)
 				if o.again > wireWorkers*wireRows {
 					t.Errorf("%d rows were sent again, the bound is %d", o.again, wireWorkers*wireRows)
 				}

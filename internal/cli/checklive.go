@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/upwelldata/upwell/internal/connector"
 	"github.com/upwelldata/upwell/internal/fault"
@@ -43,7 +44,9 @@ func (a *app) checkLive(ctx context.Context, p *project.Project, r *checkResult)
 	for _, name := range keys(p.Syncs) {
 		sync := p.Syncs[name]
 		c.look(ctx, "sync", name, []string{"model " + sync.Model, "destination " + sync.Destination}, func() (string, error) {
-			return fmt.Sprintf("%s -> %s.%s", sync.Model, sync.Destination, sync.Object), c.CheckSync(ctx, sync)
+			warnings, err := c.CheckSync(ctx, sync)
+			c.warn(warnings)
+			return fmt.Sprintf("%s -> %s.%s", sync.Model, sync.Destination, sync.Object), err
 		})
 	}
 	return c.code, ctx.Err()
@@ -68,6 +71,15 @@ func (c *liveCheck) look(ctx context.Context, kind, name string, needs []string,
 		c.bad[kind+" "+name] = true
 	}
 	c.r.Checks = append(c.r.Checks, one)
+}
+
+// warn notes warnings, each once: several syncs may stand on one connection.
+func (c *liveCheck) warn(warnings fault.List) {
+	for _, w := range warnings {
+		if !slices.ContainsFunc(c.r.Warnings, func(o *fault.Error) bool { return o.Message == w.Message }) {
+			c.r.Warnings = append(c.r.Warnings, w)
+		}
+	}
 }
 
 func (c *liveCheck) source(ctx context.Context, conn *project.Connection) (detail string, err error) {

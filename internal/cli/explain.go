@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -26,6 +27,8 @@ type explainResult struct {
 	NextAt    instant        `json:"next_attempt_at"`
 	History   []historyEntry `json:"history"`
 	Note      string         `json:"note,omitempty"`
+	// Unread is why the model could not be read: model_row and mapped are null then, and nothing is said of the next run.
+	Unread *fault.Error `json:"error,omitempty"`
 
 	sync *project.Sync
 	rows int
@@ -55,7 +58,9 @@ func (a *app) explainCommand() *cobra.Command {
 		Use:   "explain SYNC KEY",
 		Short: "Tell everything about one record",
 		Long: `Tells how one record stands: its row in the model, what it maps to, what the tool last accepted, the last refusal, and what runs did to
-it. KEY is the value of the key, or col=value,col=value for a key of several columns.`,
+it. KEY is the value of the key, or col=value,col=value for a key of several columns.
+
+When the source cannot be reached it tells what is on record, says what it could not look at, and ends with exit code 5.`,
 		Example:           "  upwell explain health_to_crm 7590-VHVEG\n  upwell explain usage_to_db 'account_id=7,month=2026-11-01' --json",
 		Args:              between(2, 2),
 		ValidArgsFunction: a.completeNames(1, syncNames),
@@ -75,7 +80,11 @@ it. KEY is the value of the key, or col=value,col=value for a key of several col
 			}
 			r := newExplainResult(s, x, p.Engine)
 			r.now = a.now()
-			return a.show(r)
+			err = a.show(r)
+			if x.Unread != nil {
+				err = errors.Join(err, end(x.Unread.Exit()))
+			}
+			return err
 		},
 	}
 }
@@ -83,7 +92,7 @@ it. KEY is the value of the key, or col=value,col=value for a key of several col
 func newExplainResult(s *project.Sync, x *run.Explanation, e *run.Engine) *explainResult {
 	r := &explainResult{
 		Sync: s.Name, Key: x.Key, State: x.State, ModelRow: x.ModelRow, Mapped: x.Mapped, Attempts: 0, NextAt: instant(x.NextAttempt()),
-		History: []historyEntry{}, Note: x.Note, sync: s, rows: x.Rows,
+		History: []historyEntry{}, Note: x.Note, Unread: x.Unread, sync: s, rows: x.Rows,
 	}
 	if x.Invalid != nil {
 		r.LastError = &fault.Error{Code: x.Invalid.Code, Class: fault.ClassRow, Message: x.Invalid.Message, Field: x.Invalid.Field}
@@ -166,6 +175,11 @@ func (r *explainResult) sentence() string {
 		return "was sent, and what became of it is not known"
 	case "absent":
 		return "is neither in the model nor in " + in + " by this sync"
+	case "unread":
+		if r.Ledger == nil {
+			return "was not delivered to " + in + " by this sync, as far as is on record"
+		}
+		return "is in " + in + " as the ledger says; whether the model still says so could not be asked"
 	}
 	return r.State
 }
@@ -175,12 +189,17 @@ func (r *explainResult) text(p *printer) {
 	if r.LastError != nil {
 		r.errorText(p)
 	}
-	if r.Note != "" {
+	if r.Note != "" && r.Unread == nil {
 		p.line("  note: %s", clean(r.Note))
 	}
 	p.blank()
 	p.line("model %s", r.sync.Model)
 	switch {
+	case r.Unread != nil:
+		p.line("  could not be read: %s [%s]", clean(r.Unread.Message), r.Unread.Code)
+		if fix := r.Unread.GetFix(); fix != "" {
+			p.line("  fix: %s", clean(fix))
+		}
 	case r.ModelRow == nil:
 		p.line("  has no such row")
 	case r.rows > 1:

@@ -50,6 +50,8 @@ var mistakes = []mistake{
 	// the model
 	{"a table that is not there", 1, []string{change(models, "table: health", "table: helth"), toFile}, "", nil},
 	{"SQL that is none", 1, []string{withSQL("selct * from health"), toFile}, "", nil},
+	{"SQL that is wrong in SQLite, pointed at", 1, []string{withSQL("select account_id,\n        scroe as score\n      from health"), toFile}, "", nil},
+	{"a test's query that is wrong on its second line", 1, []string{tested("sql: {name: orphans, query: \"select *\\nfrom {{ model }} where nope = 1\"}"), toFile}, "", nil},
 	{"a file that is not there", 1, []string{change(change(models, "source: app", "source: duck"), "table: health", "sql: select * from read_csv('none.csv')"), toFile}, "", map[string]string{"b.yml": "sources: {duck: {type: duckdb}}\n"}},
 	{"a wrong column, pointed at", 1, []string{change(change(models, "source: app", "source: duck"), "table: health", "sql: |\n      select 1 as account_id,\n        nope as score\n      from range(3)"), toFile}, "", map[string]string{"b.yml": "sources: {duck: {type: duckdb}}\n"}},
 	{"a wrong column in a file of SQL, pointed at", 1, []string{change(change(models, "source: app", "source: duck"), "table: health", "sql_file: q.sql"), toFile}, "", map[string]string{"b.yml": "sources: {duck: {type: duckdb}}\n", "q.sql": "\n-- one\nselect 1 as account_id,\n  nope as score\nfrom range(3)\n"}},

@@ -88,7 +88,7 @@ func (d *runDoc) countsText(p *printer) {
 			line += some(d.Retries, "repeated")
 		}
 		if d.ThrottledSeconds >= 1 {
-			line += ", which waited " + seconds(d.ThrottledSeconds) + " in all for limits"
+			line += ", held back for " + seconds(d.ThrottledSeconds) + " by limits"
 		}
 		p.line("%s", line)
 	}

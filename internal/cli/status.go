@@ -29,14 +29,16 @@ type syncStatus struct {
 	LastRun       *runDoc      `json:"last_run"`
 	LastSuccessAt instant      `json:"last_success_at"`   // end of the last run that succeeded or was partial
 	Freshness     *float64     `json:"freshness_seconds"` // since the start of that run: how old the data in the tool is
-	NextRunAt     instant      `json:"next_run_at"`
+	NextRunAt     instant      `json:"next_run_at"`       // when its schedule is due; whoever starts runs is to start it then
 	Problem       *fault.Error `json:"problem"`
 }
 
 func (a *app) statusCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "status",
-		Short:   "Show how every sync stands, problems first",
+		Use:   "status",
+		Short: "Show how every sync stands, problems first",
+		Long: `Shows the last run of every sync, how old the data in the tool is, how many rows are refused, and when its schedule is due; then the
+problems. No process of Upwell starts due syncs by itself: cron, CI or a person does, with ` + "`upwell run`" + `.`,
 		Example: "  upwell status\n  upwell status --json",
 		Args:    between(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
@@ -211,7 +213,11 @@ func (r *statusResult) text(p *printer) {
 		line[5], line[6] = line[6], line[5]
 		rows = append(rows, line)
 	}
-	p.table("", []string{"SYNC", "STATE", "LAST RUN", "FRESHNESS", "DELIVERED", "REFUSED", "NEXT RUN"}, rows)
+	p.table("", []string{"SYNC", "STATE", "LAST RUN", "FRESHNESS", "DELIVERED", "REFUSED", "DUE"}, rows)
+	if slices.ContainsFunc(r.Syncs, func(s syncStatus) bool { return !time.Time(s.NextRunAt).IsZero() }) {
+		p.blank()
+		p.line("due by schedule: no server is there to start these runs; cron, CI or you do, with `%s run`", p.upwell)
+	}
 	for _, s := range r.Syncs {
 		if s.Problem == nil {
 			continue

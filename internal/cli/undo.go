@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"maps"
 
 	"github.com/spf13/cobra"
 
@@ -17,6 +18,9 @@ type undoPlan struct {
 	Plans     []planDoc        `json:"plans"`
 	SkippedBy map[string]int64 `json:"skipped_by"`
 	Skipped   []undoSkip       `json:"skipped"`
+	Withheld  map[string]int64 `json:"withheld_values"`
+
+	held error // by policies
 }
 
 type undoSkip struct {
@@ -30,6 +34,7 @@ type undone struct {
 	Runs      []runDoc         `json:"runs"`
 	SkippedBy map[string]int64 `json:"skipped_by"`
 	Skipped   []undoSkip       `json:"skipped"`
+	Withheld  map[string]int64 `json:"withheld_values"`
 }
 
 type undoOptions struct {
@@ -44,7 +49,7 @@ func (a *app) undoCommand() *cobra.Command {
 		Short: "Restore the values a run replaced",
 		Long: `Restores what a run changed: values it replaced are written back, records it created are deleted where the tool says it created them,
 what it deleted is created again. Rows whose former values are not known, or that a later run changed, are listed and left alone (--force takes the
-latter too). It shows the plan, then asks. The sync's schedule is paused afterwards, because the model still says the other thing.
+latter too). What a policy of today keeps from the destination is not restored, whatever was allowed then. It shows the plan, then asks. The sync's schedule is paused afterwards, because the model still says the other thing.
 
 RUN is an id, its unique beginning, or ` + "`latest`" + `: the newest run that changed something.`,
 		Example:           "  upwell undo latest --dry-run\n  upwell undo 01JDPX\n  upwell undo 01JDPX --yes --allow removed",
@@ -85,7 +90,11 @@ func (a *app) undo(ctx context.Context, id string, o undoOptions) error {
 		}
 		a.tell(p.text)
 		if !p.Plans[0].sends() {
-			return a.show(&undone{Undoes: full, Runs: []runDoc{}, SkippedBy: p.SkippedBy, Skipped: p.Skipped})
+			err := a.show(&undone{Undoes: full, Runs: []runDoc{}, SkippedBy: p.SkippedBy, Skipped: p.Skipped, Withheld: p.Withheld})
+			if p.held != nil {
+				err = errors.Join(err, end(fault.ExitHeld))
+			}
+			return err
 		}
 		if !a.ask("undo run " + full + "?") {
 			return fault.New(fault.Cancelled, "not undone: the answer was no").WithFix("nothing was changed")
@@ -122,22 +131,22 @@ func (a *app) planUndo(ctx context.Context, id string, force bool, allow plan.Al
 	r = &undoPlan{Undoes: of.ID}
 	columns := p.keyColumns(of.Sync)
 	r.Plans = []planDoc{newPlanDoc(p.Project.Syncs[of.Sync], columns, res.Summary)}
-	r.SkippedBy, r.Skipped = skips(res, columns)
+	r.SkippedBy, r.Skipped, r.Withheld = skips(res, columns)
+	r.held = res.Held()
 	return r, nil
 }
 
-func skips(res *run.UndoResult, columns []string) (map[string]int64, []undoSkip) {
-	by, out := map[string]int64{}, []undoSkip{}
+func skips(res *run.UndoResult, columns []string) (by map[string]int64, out []undoSkip, withheld map[string]int64) {
+	by, out, withheld = map[string]int64{}, []undoSkip{}, map[string]int64{}
 	if res == nil {
-		return by, out
+		return by, out, withheld
 	}
-	for reason, n := range res.SkippedBy {
-		by[reason] = n
-	}
+	maps.Copy(by, res.SkippedBy)
+	maps.Copy(withheld, res.Withheld)
 	for _, s := range res.Skipped {
 		out = append(out, undoSkip{keyOf(columns, s.Key), s.Reason})
 	}
-	return by, out
+	return by, out, withheld
 }
 
 func (a *app) doUndo(ctx context.Context, id string, force bool, allow plan.Allow) (err error) {
@@ -163,7 +172,7 @@ func (a *app) doUndo(ctx context.Context, id string, force bool, allow plan.Allo
 	if err != nil {
 		r.Runs[0].Status, r.Runs[0].Error = run.Failed, fault.As(err)
 	}
-	r.SkippedBy, r.Skipped = skips(res, p.keyColumns(of.Sync))
+	r.SkippedBy, r.Skipped, r.Withheld = skips(res, p.keyColumns(of.Sync))
 	return errors.Join(a.show(r), end(r.Runs[0].exit()))
 }
 
@@ -173,6 +182,7 @@ func (r *undoPlan) text(p *printer) {
 		r.Plans[i].text(p)
 	}
 	skipsText(p, r.SkippedBy, r.Skipped)
+	withheldText(p, r.Withheld)
 }
 
 func (r *undone) text(p *printer) {
@@ -183,9 +193,16 @@ func (r *undone) text(p *printer) {
 		r.Runs[i].text(p)
 	}
 	skipsText(p, r.SkippedBy, r.Skipped)
+	withheldText(p, r.Withheld)
 	if len(r.Runs) > 0 && r.Runs[0].Counts.Delivered > 0 {
 		p.line("  the schedule of %s is paused; an explicit `%s run %s` sends what the model says; `%s reset %s --pause` starts the schedule again",
 			r.Runs[0].Sync, p.upwell, r.Runs[0].Sync, p.upwell, r.Runs[0].Sync)
+	}
+}
+
+func withheldText(p *printer, withheld map[string]int64) {
+	for _, reason := range keys(withheld) {
+		p.line("  not restored, %s: %s", reason, plural(withheld[reason], "value"))
 	}
 }
 

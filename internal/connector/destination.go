@@ -128,6 +128,7 @@ type Object struct {
 	Kind      ObjectKind
 	Fields    []Field
 	FreeField bool // fields need not be declared: any name is written
+	NoNaN     bool // with FreeField: NaN and infinities are refused, whatever the field
 	// Keys are the field sets that can identify a record for upsert and update; nil with FreeField = any.
 	Keys [][]string
 	// CanMove: a record's match can be changed, by remote id or by the old match.
@@ -170,6 +171,13 @@ type Field struct {
 	Restricted bool     // only Choices are accepted
 	Refers     []string // objects a reference points at
 	NoNaN      bool     // NaN and infinities are refused
+	NoNUL      bool     // texts with a NUL character are refused
+	MaxBytes   int      // of a text or of bytes; 0 = not limited or not known
+	Bits       int      // whole numbers: their width; 0 = 64
+	Unsigned   bool     // whole numbers: none is below zero
+	Single     bool     // floats of 32 bits: a number that has no exact or shortest form there is refused
+	// Step is the finest part of a second that times keep; finer ones are refused. 0 = not limited or not known.
+	Step time.Duration
 }
 
 // Operation is what an object offers for one Op, and its limits. The engine never exceeds them.

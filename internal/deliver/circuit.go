@@ -29,13 +29,19 @@ type circuit struct {
 	epoch  int       // grows with every request the tool answered as it should
 	barren int       // recoveries by probe after which no write succeeded
 	doubt  time.Time // since when writes fail although probes succeed
-	jitter func(time.Duration) time.Duration
 }
 
 func newCircuit(probe func(context.Context) error, budget time.Duration) *circuit {
-	return &circuit{probe: probe, budget: budget, jitter: func(d time.Duration) time.Duration {
-		return d/2 + rand.N(d/2+1) //nolint:gosec // jitter needs no secrecy
-	}}
+	return &circuit{probe: probe, budget: budget}
+}
+
+// Spread gives a wait of d in the mean, so that programs that lost a tool together do not come back together. It is never longer
+// than the longest interval, which is kept as it is: by then the shorter waits have spread the probes.
+func Spread(d time.Duration) time.Duration {
+	if d >= maxProbe {
+		return maxProbe
+	}
+	return min(d/2+rand.N(d+1), maxProbe) //nolint:gosec // jitter needs no secrecy
 }
 
 // healthy records a request that the tool answered as it should.
@@ -59,7 +65,7 @@ func (c *circuit) suspect(ctx context.Context, cause error) error {
 	if left <= 0 {
 		return fault.As(cause)
 	}
-	return pause(ctx, min(c.jitter(delay), left), nil)
+	return pause(ctx, min(Spread(delay), left), nil)
 }
 
 // proof is a number that has grown when the tool answered a request since.
@@ -137,7 +143,7 @@ func (c *circuit) recover(ctx context.Context, cause error) error {
 		if left <= 0 {
 			return fault.As(cause)
 		}
-		if err := pause(ctx, min(c.jitter(delay), left), nil); err != nil {
+		if err := pause(ctx, min(Spread(delay), left), nil); err != nil {
 			return err
 		}
 		err := c.probe(ctx)

@@ -260,6 +260,7 @@ func (d *Delivery) waitQuota(ctx context.Context, f *fault.Error) error {
 	if until.IsZero() || time.Until(until) > d.Wait {
 		return f
 	}
+	defer d.Gate.Hold()()
 	return d.sleep(ctx, time.Until(until))
 }
 

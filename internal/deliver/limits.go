@@ -28,9 +28,10 @@ type Limiter struct {
 	streak    int // throttles without a told delay, for backoff
 	fast, low time.Duration
 	waiters   chan struct{} // closed and renewed whenever something may have become possible
-	throttled time.Duration
+	held      int           // requests that wait for a limit
+	heldFrom  time.Time
+	throttled time.Duration // time during which at least one did
 	requests  int64
-	share     float64
 }
 
 // LimitOptions are what an account may do.
@@ -46,7 +47,7 @@ func NewLimiter(o LimitOptions) *Limiter {
 	if o.Concurrency <= 0 {
 		o.Concurrency = 4
 	}
-	l := &Limiter{ceiling: float64(o.Concurrency), allowed: float64(o.Concurrency), waiters: make(chan struct{}), share: o.DailyShare}
+	l := &Limiter{ceiling: float64(o.Concurrency), allowed: float64(o.Concurrency), waiters: make(chan struct{})}
 	for _, w := range o.Windows {
 		l.windows = append(l.windows, newWindow(w, o.DailyShare))
 	}
@@ -66,21 +67,31 @@ type window struct {
 	reset time.Time
 	usedAtStart,
 	allowance int64 // quota windows: what this program may use
+	share float64 // part of a quota it may use, the tighter of the tool's and the user's; 0 = all
 }
+
+// IsQuota reports a window that is used up and waited for, not one that sets the pace.
+func IsQuota(w connector.Window) bool { return w.Per >= quotaPer }
 
 func newWindow(w connector.Window, share float64) *window {
 	if w.Share > 0 && (share == 0 || w.Share < share) {
 		share = w.Share
 	}
-	x := &window{Window: w, usedAtStart: -1, allowance: w.Requests}
-	if w.Per >= quotaPer {
-		if share > 0 {
-			x.allowance = int64(float64(w.Requests) * share)
-		}
+	x := &window{Window: w, usedAtStart: -1, share: share}
+	if IsQuota(w) {
+		x.allow(w.Requests)
 		return x
 	}
 	x.times = make([]time.Time, w.Requests)
 	return x
+}
+
+// allow sets what this program may use of a quota.
+func (w *window) allow(requests int64) {
+	w.Requests, w.allowance = requests, requests
+	if w.share > 0 {
+		w.allowance = int64(float64(requests) * w.share)
+	}
 }
 
 // wait says how long until the window admits another request; quota reports that it is used up.
@@ -118,7 +129,6 @@ func (w *window) take(now time.Time) {
 
 // Enter waits until a request may leave. A quota fault is returned at once: the caller decides whether to wait it out.
 func (l *Limiter) Enter(ctx context.Context, group connector.Group) error {
-	var begun time.Time
 	for {
 		l.mu.Lock()
 		now := time.Now()
@@ -136,9 +146,6 @@ func (l *Limiter) Enter(ctx context.Context, group connector.Group) error {
 			}
 			l.inFlight++
 			l.requests++
-			if !begun.IsZero() {
-				l.throttled += now.Sub(begun)
-			}
 			l.mu.Unlock()
 			if err := departs(ctx); err != nil {
 				l.Leave(group, connector.Feedback{})
@@ -147,15 +154,39 @@ func (l *Limiter) Enter(ctx context.Context, group connector.Group) error {
 			failpoint.Hit(failpoint.Departing)
 			return nil
 		}
-		wake := l.waiters
-		l.mu.Unlock()
-		if delay > 0 && begun.IsZero() {
-			begun = now
+		wake, release := l.waiters, func() {}
+		if delay > 0 {
+			release = l.hold(now)
 		}
-		if err := pause(ctx, delay, wake); err != nil {
+		l.mu.Unlock()
+		err := pause(ctx, delay, wake)
+		release()
+		if err != nil {
 			return err
 		}
 	}
+}
+
+// hold notes, under the lock, that a limit holds a request back, until release is called.
+func (l *Limiter) hold(now time.Time) (release func()) {
+	if l.held == 0 {
+		l.heldFrom = now
+	}
+	l.held++
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.held--; l.held == 0 {
+			l.throttled += time.Since(l.heldFrom)
+		}
+	}
+}
+
+// Hold notes that a limit holds requests back outside of the gate, until release is called.
+func (l *Limiter) Hold() (release func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.hold(time.Now())
 }
 
 type departure struct{}
@@ -244,7 +275,6 @@ func (l *Limiter) pauseFor(now time.Time, told time.Duration) {
 		l.streak++
 	}
 	if until := now.Add(told); until.After(l.paused) {
-		l.throttled += until.Sub(maxTime(now, l.paused))
 		l.paused = until
 	}
 }
@@ -294,10 +324,7 @@ func (l *Limiter) learn(now time.Time, group connector.Group, u connector.Usage)
 			continue
 		}
 		if u.Limit > 0 && u.Limit != w.Requests {
-			w.Requests, w.allowance = u.Limit, u.Limit
-			if l.share > 0 {
-				w.allowance = int64(float64(u.Limit) * l.share)
-			}
+			w.allow(u.Limit)
 		}
 		used := u.Used
 		if used < 0 && u.Remaining >= 0 && u.Limit > 0 {
@@ -310,7 +337,7 @@ func (l *Limiter) learn(now time.Time, group connector.Group, u connector.Usage)
 			w.usedAtStart = used
 		}
 		switch {
-		case l.share > 0: // our share counts our own requests; the whole quota still ends everything
+		case w.share > 0: // our share counts our own requests; the whole quota still ends everything
 			if used >= w.Requests {
 				w.used = max(w.used, w.allowance)
 			}
@@ -335,16 +362,13 @@ func (l *Limiter) PauseQuota(until time.Time) {
 	}
 }
 
-// Stats are the requests let through and the time spent waiting for limits.
+// Stats are the requests let through and, by the clock, the time during which a limit held at least one back.
 func (l *Limiter) Stats() (requests int64, throttled time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.requests, l.throttled
-}
-
-func maxTime(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
+	throttled = l.throttled
+	if l.held > 0 {
+		throttled += time.Since(l.heldFrom)
 	}
-	return b
+	return l.requests, throttled
 }

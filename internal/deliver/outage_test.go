@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/upwelldata/upwell/internal/connector"
+	"github.com/upwelldata/upwell/internal/deliver"
 	"github.com/upwelldata/upwell/internal/fault"
 	"github.com/upwelldata/upwell/internal/row"
 )
@@ -21,7 +22,11 @@ func Test_an_outage_is_waited_out_without_using_up_attempts(t *testing.T) {
 			}
 			return nil
 		}
-		b.tool.check = down
+		var probed []time.Time
+		b.tool.check = func() error {
+			probed = append(probed, time.Now())
+			return down()
+		}
 		b.tool.script = func(_ int, _ *row.Batch, out *connector.Outcomes) error {
 			if err := down(); err != nil {
 				return err
@@ -36,10 +41,38 @@ func Test_an_outage_is_waited_out_without_using_up_attempts(t *testing.T) {
 		if late := time.Since(end); late > 5*time.Minute {
 			t.Errorf("resumed %s after the end of the outage", late)
 		}
-		if b.tool.checks > 120 {
-			t.Errorf("%d probes in 6 hours", b.tool.checks)
+		if n := len(probed); n > 90 || n < 72 {
+			t.Errorf("%d probes in 6 hours", n)
+		}
+		for i := 20; i < len(probed); i++ {
+			if gap := probed[i].Sub(probed[i-1]); gap != 5*time.Minute {
+				t.Errorf("probe %d came %s after the one before", i, gap)
+			}
 		}
 	})
+}
+
+// Programs that lost a tool at the same moment must not come back to it at the same moment.
+func Test_waits_for_a_tool_are_spread_and_not_shortened(t *testing.T) {
+	const wait, n = time.Minute, 2000
+	var sum, least, most time.Duration = 0, time.Hour, 0
+	for range n {
+		d := deliver.Spread(wait)
+		sum, least, most = sum+d, min(least, d), max(most, d)
+	}
+	if mean := sum / n; mean < wait*95/100 || mean > wait*105/100 {
+		t.Errorf("waits of %s are %s in the mean", wait, mean)
+	}
+	if least > wait*6/10 || most < wait*14/10 {
+		t.Errorf("waits of %s are between %s and %s", wait, least, most)
+	}
+	for _, long := range []time.Duration{4 * time.Minute, 5 * time.Minute, time.Hour} {
+		for range n {
+			if d := deliver.Spread(long); d > 5*time.Minute {
+				t.Fatalf("a wait of %s is %s", long, d)
+			}
+		}
+	}
 }
 
 func Test_an_outage_longer_than_the_budget_leaves_rows_pending(t *testing.T) {

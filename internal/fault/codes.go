@@ -170,7 +170,7 @@ var registry = index([]Info{
 	{Expression, ClassRow, ExitPartial, "The expression of a field failed for this row.", "Guard the expression against nulls and types."},
 	{LookupMissing, ClassRow, ExitPartial, "The record a lookup refers to is not in the tool.", "Sync the parent first, or set on_missing: null."},
 	{AlreadyExists, ClassRow, ExitPartial, "Insert mode: the tool already has the record.", "Set on_exists: skip, or use upsert."},
-	{RequiredAbsent, ClassRow, ExitPartial, "A field the tool requires has no value.", "Map the field, or fill it in the model."},
+	{RequiredAbsent, ClassRow, ExitPartial, "A field the tool requires has no value.", "Map the field, fill it in the model, or leave nulls out with `null: skip`."},
 
 	{DestUnreachable, ClassTransient, ExitEnvironment, "The destination cannot be reached.", "The run waits and resumes by itself; check network and address if it stays down."},
 	{DestAuth, ClassAuth, ExitEnvironment, "The destination refused the credentials.", "Check them with `upwell check --connect`."},

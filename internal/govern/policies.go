@@ -36,33 +36,6 @@ func Deny(p *project.Project, s *project.Sync) fault.List {
 	return out
 }
 
-// DenyFields gives a fault per field that is about to be written although the sync's mapping does not name it (an undo writes what
-// an older mapping sent). Which column such a value came from is not known, so that every policy that restricts the destination
-// and the field holds it.
-func DenyFields(p *project.Project, s *project.Sync, fields []string) fault.List {
-	var out fault.List
-	dest := p.Destinations[s.Destination]
-	var mapped []string
-	for _, f := range s.Fields {
-		mapped = append(mapped, f.Field)
-	}
-	for _, m := range matched(s, p.Models[s.Model]) {
-		mapped = append(mapped, m.Field)
-	}
-	for _, f := range fields {
-		if slices.Contains(mapped, f) {
-			continue
-		}
-		for _, pol := range p.Policies {
-			if restricts(pol) && applies(pol, dest, s) && reaches(pol, f) {
-				out = append(out, fault.New(fault.PolicyDenied, "policy %s restricts what reaches %s, and which column field %s came from is no longer known", pol.Name, s.Destination, f).
-					At(pol.Where).WithFix("map the field again, so that the policy can be judged, or say in the policy which `fields` it is about"))
-			}
-		}
-	}
-	return out
-}
-
 // restricts: an allow without condition keeps nothing back.
 func restricts(p *project.Policy) bool { return p.Effect != "allow" || p.When != "" }
 

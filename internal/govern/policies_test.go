@@ -93,26 +93,3 @@ func Test_an_effect_that_cannot_be_carried_out_holds_the_sync(t *testing.T) {
 		}
 	}
 }
-
-// An undo writes values an older mapping sent. Where they came from is not known, so a policy that could be about them holds them.
-func Test_a_value_of_unknown_origin_passes_no_policy(t *testing.T) {
-	deny := project.Policy{Effect: "deny", Columns: []string{"email"}}
-	elsewhere := deny
-	elsewhere.Destinations = []string{"hook"}
-	for _, c := range []struct {
-		name   string
-		pol    project.Policy
-		fields []string
-		want   int
-	}{
-		{"a field no longer mapped", deny, []string{"Id", "Email"}, 1},
-		{"fields still mapped", deny, []string{"Id", "Phone"}, 0},
-		{"a policy about another destination", elsewhere, []string{"Email"}, 0},
-		{"what may pass", project.Policy{Effect: "allow"}, []string{"Email"}, 0},
-	} {
-		p, s := governed(c.pol, byID, project.Field{Field: "Phone", Column: "phone"})
-		if got := govern.DenyFields(p, s, c.fields); len(got) != c.want {
-			t.Errorf("%s: %v", c.name, got)
-		}
-	}
-}

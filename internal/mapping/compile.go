@@ -146,7 +146,7 @@ func (c *compiler) matches() {
 		if col < 0 || !ok {
 			continue
 		}
-		to := targetOf(m.Field, f)
+		to := targetOf(&c.Object, m.Field, f)
 		kind := c.p.columns[col].effective()
 		c.compatible("match "+m.Field, m.Column, kind, to.kind, m.Where)
 		p := part{col: col, to: to}

@@ -23,7 +23,7 @@ func (c *compiler) field(f project.Field) {
 	if !ok {
 		return
 	}
-	out := field{null: f.Null, createOnly: f.CreateOnly, to: targetOf(f.Field, dest)}
+	out := field{null: f.Null, createOnly: f.CreateOnly, to: targetOf(&c.Object, f.Field, dest)}
 	if out.null == "" {
 		out.null = project.NullClear
 	}

@@ -24,16 +24,19 @@ type target struct {
 	choices    []string
 	restricted bool
 	noNaN      bool
-	needed     bool // required and not nullable
+	needed     bool // takes no null
+	limits
 }
 
-func targetOf(name string, f *connector.Field) target {
+func targetOf(o *connector.Object, name string, f *connector.Field) target {
 	t := target{name: name, whole: -1, scale: -1}
 	if f == nil {
+		t.noNaN = o.NoNaN
 		return t
 	}
+	t.limits = limitsOf(f)
 	t.kind, t.maxLength, t.noNaN = f.Kind, f.MaxLength, f.NoNaN
-	t.restricted, t.needed = f.Restricted && len(f.Choices) > 0, f.Required && !f.Nullable
+	t.restricted, t.needed = f.Restricted && len(f.Choices) > 0, !f.Nullable
 	if t.restricted {
 		t.choices = slices.Clone(f.Choices)
 		slices.Sort(t.choices)
@@ -89,7 +92,7 @@ func (t *target) fitAs(v row.Value, s *row.Scratch, may func(from, to row.Kind) 
 			return v, t.items(v)
 		}
 	}
-	return v, nil
+	return v, t.limited(v)
 }
 
 func (t *target) refuse(code fault.Code, format string, args ...any) *ledger.Invalid {

@@ -5,6 +5,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/upwelldata/upwell/internal/connector"
 	"github.com/upwelldata/upwell/internal/fault"
@@ -132,8 +133,28 @@ func Test_limits_of_a_field_are_checked_before_sending(t *testing.T) {
 	money.Precision, money.Scale = 5, 2
 	finite := writable("F", row.Float)
 	finite.NoNaN = true
+	blob := writable("F", row.Bytes)
+	blob.MaxBytes = 3
+	noNUL := writable("F", row.Text)
+	noNUL.NoNUL = true
+	small := writable("F", row.Int)
+	small.Bits = 16
+	unsigned := writable("F", row.Uint)
+	unsigned.Bits, unsigned.Unsigned = 16, true
+	natural := writable("F", row.Int)
+	natural.Unsigned = true
+	single := writable("F", row.Float)
+	single.Single = true
+	milli := writable("F", row.Time)
+	milli.Step = time.Millisecond
+	second := writable("F", row.Timestamp)
+	second.Step = time.Second
+	micro := writable("F", row.Instant)
+	micro.Step = 10 * time.Microsecond
 	needed := writable("F", row.Text)
 	needed.Required, needed.Nullable = true, false
+	defaulted := writable("F", row.Bool)
+	defaulted.Nullable = false
 	for _, c := range []struct {
 		name string
 		v    row.Value
@@ -158,7 +179,32 @@ func Test_limits_of_a_field_are_checked_before_sending(t *testing.T) {
 		{"a float with few digits", row.FloatValue(0.25), row.Float, money, ""},
 		{"NaN refused", row.FloatValue(math.NaN()), row.Float, finite, fault.ValueNotNumber},
 		{"infinity refused", row.FloatValue(math.Inf(1)), row.Float, finite, fault.ValueNotNumber},
+		{"three bytes", row.StringKind(row.Bytes, "abc"), row.Bytes, blob, ""},
+		{"four bytes", row.StringKind(row.Bytes, "abcd"), row.Bytes, blob, fault.ValueTooLong},
+		{"a NUL character", text("a\x00b"), row.Text, noNUL, fault.ValueType},
+		{"the least number of 16 bits", row.IntValue(-1 << 15), row.Int, small, ""},
+		{"one less", row.IntValue(-1<<15 - 1), row.Int, small, fault.ValueType},
+		{"the most of 16 bits", row.IntValue(1<<15 - 1), row.Int, small, ""},
+		{"one more", row.IntValue(1 << 15), row.Int, small, fault.ValueType},
+		{"a decimal of 17 bits", dec("65536"), row.Decimal, small, fault.ValueType},
+		{"the most without sign", row.UintValue(1<<16 - 1), row.Uint, unsigned, ""},
+		{"one more without sign", row.UintValue(1 << 16), row.Uint, unsigned, fault.ValueType},
+		{"a negative number without sign", row.IntValue(-1), row.Int, natural, fault.ValueType},
+		{"a large number of 64 bits", row.IntValue(math.MaxInt64), row.Int, natural, ""},
+		{"a half in 32 bits", row.FloatValue(0.5), row.Float, single, ""},
+		{"a tenth in 32 bits, by its digits", row.FloatValue(0.1), row.Float, single, ""},
+		{"a third in 32 bits", row.FloatValue(1.0 / 3), row.Float, single, fault.ValueType},
+		{"too large for 32 bits", row.FloatValue(1e300), row.Float, single, fault.ValueType},
+		{"too small for 32 bits", row.FloatValue(5e-324), row.Float, single, fault.ValueType},
+		{"NaN and infinity in 32 bits", row.FloatValue(math.NaN()), row.Float, single, ""},
+		{"a time of milliseconds", row.TimeValue(1e6), row.Time, milli, ""},
+		{"a time of microseconds", row.TimeValue(1e3), row.Time, milli, fault.ValueType},
+		{"a fraction of a second", row.TimestampValue(0, 5e8), row.Timestamp, second, fault.ValueType},
+		{"whole seconds before 1970", row.TimestampValue(-1, 0), row.Timestamp, second, ""},
+		{"a microsecond where ten are kept", row.InstantValue(0, 1000), row.Instant, micro, fault.ValueType},
+		{"ten microseconds before 1970", row.InstantValue(-1, 10_000), row.Instant, micro, ""},
 		{"null where a value is needed", row.NullValue(), row.Text, needed, fault.RequiredAbsent},
+		{"null where there is a default", row.NullValue(), row.Bool, defaulted, fault.RequiredAbsent},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, invalid, faults := one(t, c.v, c.kind, c.to)

@@ -200,7 +200,7 @@ func Test_settings_arrive_resolved_flat_and_with_defaults(t *testing.T) {
 		"method": "PUT", "headers": map[string]string{"X-Literal": "a${env:B}c", "X-Token": "Bearer canary", "X-Number": "1.10"},
 		"hosts": []string{"a", "b"}, "follow": true, "timeout": 36 * time.Hour, "rows": 100, "bytes": int64(2 << 20),
 		"auth": "def", "success": "status == 200 && body.ok", "private": true, "has": false, "secrets": 2,
-		"limits": project.Limits{RequestsPerSecond: 2.5, DailyShare: 0.125},
+		"limits": project.Limits{RequestsPerSecond: 2.5, DailyShare: 0.125, Where: fault.Where{File: "upwell.yml", Line: 17, Column: 14}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

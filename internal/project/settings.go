@@ -85,6 +85,7 @@ func (l *loader) limits(n *node, what string) Limits {
 	if n == nil || !l.object(n, n.at, what, limitKeys) {
 		return out
 	}
+	out.Where = n.at
 	if m := n.find("requests_per_second"); m != nil {
 		at := of("requests_per_second", what)
 		if s, ok := l.number(m, at, "a number"); ok {

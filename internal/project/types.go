@@ -47,7 +47,8 @@ type Connection struct {
 type Limits struct {
 	RequestsPerSecond float64
 	Concurrency       int
-	DailyShare        float64 // 0..1 of the daily quota
+	DailyShare        float64     // 0..1 of the daily quota
+	Where             fault.Where `json:"-"`
 }
 
 // Model is a query with a key.

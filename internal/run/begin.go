@@ -3,7 +3,6 @@ package run
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"time"
 
 	"github.com/upwelldata/upwell/internal/connector"
@@ -93,7 +92,7 @@ func (x *execution) prepareWith(ctx context.Context, e *Engine, s *project.Sync,
 		if left <= 0 {
 			return p, err
 		}
-		t := time.NewTimer(min(left, delay/2+rand.N(delay/2))) //nolint:gosec // jitter needs no secrecy
+		t := time.NewTimer(min(left, deliver.Spread(delay)))
 		select {
 		case <-t.C:
 		case <-x.o.Stop:

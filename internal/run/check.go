@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/upwelldata/upwell/internal/fault"
 	"github.com/upwelldata/upwell/internal/govern"
 	"github.com/upwelldata/upwell/internal/project"
 	"github.com/upwelldata/upwell/internal/row"
@@ -16,18 +17,18 @@ type Column struct {
 }
 
 // CheckSync opens both ends of a sync and compiles its mapping against the live schemas, as a run does before it reads. It sends
-// nothing and changes nothing.
-func (e *Engine) CheckSync(ctx context.Context, s *project.Sync) (err error) {
+// nothing and changes nothing. Warnings are of settings that have no effect.
+func (e *Engine) CheckSync(ctx context.Context, s *project.Sync) (warnings fault.List, err error) {
 	snap, err := e.Ledger(s.Name).Snapshot(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, snap.Close()) }()
 	p, err := e.prepare(ctx, s, snap)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return errors.Join(p.referred(ctx), p.close())
+	return p.loose(), errors.Join(p.referred(ctx), p.close())
 }
 
 // DescribeModel gives the columns of a model without running it over the data.

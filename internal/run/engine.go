@@ -182,12 +182,9 @@ func (e *Engine) gateOf(typ string, d *destination, c *project.Connection) *deli
 		g.Learn(d.account.Used)
 		return g
 	}
-	concurrency := 0
-	for _, op := range d.object.Ops {
-		concurrency = max(concurrency, op.Concurrency)
-	}
+	concurrency := concurrencyOf(d.object)
 	if c.Limits.Concurrency > 0 {
-		concurrency = min(max(1, concurrency), c.Limits.Concurrency)
+		concurrency = min(concurrency, c.Limits.Concurrency)
 	}
 	g := deliver.NewLimiter(deliver.LimitOptions{
 		Windows: d.account.Windows, Concurrency: concurrency, RequestsPerSecond: c.Limits.RequestsPerSecond, DailyShare: c.Limits.DailyShare,

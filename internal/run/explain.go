@@ -31,12 +31,13 @@ type Explanation struct {
 	ModelRow []Named // nil: the model has no such row
 	Mapped   []Named // destination fields, match first; nil when the row cannot be mapped
 	Ledger   *ledger.Entry
-	State    string // in_sync | will_add | will_change | will_remove | rejected | invalid | unknown | absent
+	State    string // in_sync | will_add | will_change | will_remove | rejected | invalid | unknown | absent | unread
 	Invalid  *ledger.Invalid
 	Refusal  *Refused
 	History  []ledger.History // newest first
 	Rows     int              // rows the model has under this key
 	Note     string           // what could not be looked at, "" = nothing
+	Unread   *fault.Error     // why the model could not be read; then the rest is what memory knows, and State may be unread
 }
 
 // Explain tells everything about one record. It reads the model with the key bound as a parameter and looks the key up in the
@@ -50,26 +51,33 @@ func (e *Engine) Explain(ctx context.Context, s *project.Sync, key string) (out 
 	p := &prepared{e: e, sync: s, model: e.Project.Models[s.Model], snap: snap, meta: snap.Meta()}
 	defer func() { err = errors.Join(err, p.close()) }()
 	if p.source, err = e.sourceOf(ctx, p.model); err != nil {
-		return nil, err
+		return p.explainUnread(ctx, key, p.inModel(err))
 	}
 	if p.schema, err = p.source.Describe(ctx, p.query(nil)); err != nil {
-		return nil, p.undescribed(ctx, err)
+		return p.explainUnread(ctx, key, p.undescribed(ctx, err))
 	}
 	vals, err := p.parseKey(key)
 	if err != nil {
 		return nil, err
 	}
-	out = &Explanation{}
-	for i, v := range vals {
-		out.Key = append(out.Key, Named{p.model.Key[i], v})
-	}
+	out = &Explanation{Key: p.named(vals)}
 	if err := p.compileFor(ctx, out); err != nil {
 		return nil, err
 	}
 	if err := p.memories(ctx); err != nil {
 		return nil, err
 	}
-	return out, p.explain(ctx, vals, out)
+	if err := p.explain(ctx, vals, out); err != nil {
+		return p.explainUnread(ctx, key, err)
+	}
+	return out, nil
+}
+
+func (p *prepared) named(vals []row.Value) (out []Named) {
+	for i, v := range vals {
+		out = append(out, Named{p.model.Key[i], v})
+	}
+	return out
 }
 
 // compileFor compiles the mapping against the live object, or against whatever the project says when the tool is out of reach.
@@ -101,19 +109,8 @@ func (p *prepared) explain(ctx context.Context, vals []row.Value, out *Explanati
 	if rec != nil && rec.Key != nil {
 		key = rec.Key
 	}
-	if out.Ledger, err = p.snap.Get(ctx, key); err != nil {
+	if err := p.remember(ctx, key, out); err != nil {
 		return err
-	}
-	for h, err := range p.snap.KeyHistory(ctx, key) {
-		if err != nil {
-			return err
-		}
-		out.History = append(out.History, h)
-	}
-	if p.e.Store != nil {
-		if out.Refusal, err = p.e.Store.RefusalOf(ctx, p.sync.Name, key); err != nil {
-			return err
-		}
 	}
 	out.State = p.stateOf(key, rec, out)
 	return nil

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/upwelldata/upwell/internal/fault"
@@ -36,7 +37,17 @@ func (p *prepared) parseKey(text string) ([]row.Value, error) {
 	return out, nil
 }
 
-func (p *prepared) keyKind(_ int, col string) (row.Kind, error) {
+// keyKind is the kind of a key column: as the model has it, or where that cannot be asked as the ledger or the project says.
+func (p *prepared) keyKind(i int, col string) (row.Kind, error) {
+	if p.schema == nil {
+		if slices.Equal(p.meta.KeyColumns, p.model.Key) && i < len(p.meta.KeyKinds) {
+			return p.meta.KeyKinds[i], nil
+		}
+		if k := p.model.Columns[col].Kind; k != row.Absent {
+			return k, nil
+		}
+		return row.Text, nil
+	}
 	fields, ok := p.schema.FieldsByName(col)
 	if !ok {
 		return 0, fault.New(fault.SourceColumnMissing, "model %s yields no column %q", p.model.Name, col).At(p.model.Where)

@@ -35,7 +35,9 @@ type warehouse struct {
 	rows   [][]row.Value
 	fail   error // at the end of the read
 	after  int   // rows before fail; -1 = all
-	bytes  int64 // what a read is said to cost; -1 = it is not told
+	// undescribed is why the columns cannot be told.
+	undescribed error
+	bytes       int64 // what a read is said to cost; -1 = it is not told
 }
 
 func newWarehouse() *warehouse {
@@ -84,7 +86,7 @@ func (w *warehouse) Estimate(context.Context, connector.Query) (connector.Scan, 
 }
 
 func (w *warehouse) Describe(context.Context, connector.Query) (*arrow.Schema, error) {
-	return arrow.NewSchema(w.fields, nil), nil
+	return arrow.NewSchema(w.fields, nil), w.undescribed
 }
 
 func (w *warehouse) Read(_ context.Context, q connector.Query) iter.Seq2[arrow.RecordBatch, error] {
@@ -145,6 +147,7 @@ type crm struct {
 	reject  map[string]string // key -> code
 	down    error
 	lose    bool // apply, then lose the answer
+	windows []connector.Window
 	object  connector.Object
 	account string
 	named   func(key string) (id string) // the id a record is found by; nil = id-key
@@ -170,7 +173,7 @@ func newCRM() *crm {
 }
 
 func (c *crm) Check(context.Context) (connector.Account, error) {
-	return connector.Account{ID: c.account}, c.down
+	return connector.Account{ID: c.account, Windows: c.windows}, c.down
 }
 func (c *crm) Close() error { return nil }
 func (c *crm) Objects(context.Context, []string) ([]connector.Object, error) {

@@ -68,7 +68,7 @@ func Test_check_compares_lookups_with_the_objects_they_look_in(t *testing.T) {
 		w := newWorld(t, referring)
 		w.redirect("by: {Id: tier}", "by: {"+by+": tier}")
 		w.engine(func(e *run.Engine, s *projectSync) {
-			err := e.CheckSync(t.Context(), s)
+			_, err := e.CheckSync(t.Context(), s)
 			if code == "" && err != nil || code != "" && !fault.Is(err, code) {
 				t.Errorf("%s: %v", by, err)
 			}

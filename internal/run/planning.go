@@ -104,6 +104,7 @@ func (e *Engine) Plan(ctx context.Context, s *project.Sync, full, withItems bool
 	}
 	res.Estimate = res.Summary.Estimate(p.dest.object, p.dest.account.Windows, e.Project.Destinations[s.Destination].Limits, p.asked(res.Summary))
 	res.Estimate.SourceBytes = p.scanned
+	res.Warnings = append(res.Warnings, messages(p.loose())...)
 	res.Warnings = append(res.Warnings, p.doubts...)
 	res.Warnings = append(res.Warnings, res.Summary.Warnings...)
 	if d := p.mapping.KeyDrift(); d != "" {

@@ -14,6 +14,7 @@ import (
 	"github.com/upwelldata/upwell/internal/deliver"
 	"github.com/upwelldata/upwell/internal/failpoint"
 	"github.com/upwelldata/upwell/internal/fault"
+	"github.com/upwelldata/upwell/internal/govern"
 	"github.com/upwelldata/upwell/internal/ledger"
 	"github.com/upwelldata/upwell/internal/plan"
 	"github.com/upwelldata/upwell/internal/project"
@@ -53,7 +54,7 @@ type execution struct {
 
 // Run runs one sync. The record always comes back and says how the run ended; an error means it could not even be recorded.
 func (e *Engine) Run(ctx context.Context, s *project.Sync, o RunOptions) (*Record, error) {
-	return e.record(ctx, s, o, "run", "", func(x *execution) error { return x.begin(ctx, e, s) })
+	return e.record(ctx, s, o, kindRun, "", func(x *execution) error { return x.begin(ctx, e, s) })
 }
 
 // record wraps a run's work: it has a beginning and an end in the store whatever happens.
@@ -69,6 +70,9 @@ func (e *Engine) record(ctx context.Context, s *project.Sync, o RunOptions, kind
 	}
 	id, err := e.runID(ctx)
 	rec := &Record{ID: id, Sync: s.Name, Kind: kind, Undoes: undoes, Status: Reading, StartedAt: e.now().UTC(), Full: o.Full}
+	if kind == kindRun { // what an undo writes was made by other runs
+		rec.Made = govern.MakingOf(e.Project, s)
+	}
 	for a, on := range o.Allow {
 		if on {
 			rec.Allowed = append(rec.Allowed, a)
@@ -100,6 +104,7 @@ func (x *execution) run(ctx context.Context) (err error) {
 	to := x.target()
 	x.rec.Target = &to
 	x.rec.Warnings = append(x.rec.Warnings, x.otherAccount()...)
+	x.rec.Warnings = append(x.rec.Warnings, messages(x.loose())...)
 	if x.newGeneration() {
 		x.rec.Warnings = append(x.rec.Warnings, x.generationWarning())
 		next, nerr := x.nextGeneration(ctx)

@@ -6,6 +6,7 @@ import (
 
 	"github.com/upwelldata/upwell/internal/deliver"
 	"github.com/upwelldata/upwell/internal/fault"
+	"github.com/upwelldata/upwell/internal/govern"
 	"github.com/upwelldata/upwell/internal/ledger"
 	"github.com/upwelldata/upwell/internal/plan"
 )
@@ -84,7 +85,15 @@ type Record struct {
 	Allowed          []string             `json:"allowed,omitempty"`
 	Full             bool                 `json:"full,omitempty"`
 	Target           *ledger.Target       `json:"target,omitempty"` // where it wrote
+	// Made is what the fields were made of; nil = not on record, as of an undo.
+	Made *govern.Making `json:"made,omitempty"`
 }
+
+// The kinds of runs.
+const (
+	kindRun  = "run"
+	kindUndo = "undo"
+)
 
 // Refused is a row on record as rejected, invalid or unknown.
 type Refused struct {

@@ -18,23 +18,6 @@ import (
 	"github.com/upwelldata/upwell/internal/row"
 )
 
-// UndoResult is what undoing a run would do, or did.
-type UndoResult struct {
-	Of      *Record
-	Summary *plan.Summary
-	Skipped []UndoSkip // a sample; SkippedBy counts all
-	// SkippedBy counts keys that are left alone, by reason.
-	SkippedBy map[string]int64
-}
-
-// UndoSkip is a key an undo leaves alone.
-type UndoSkip struct {
-	Key    []row.Value
-	Reason string
-}
-
-const sampledSkips = 50
-
 // undoing is one undo being planned: a shape made of what the run wrote, and the inverse of every change.
 type undoing struct {
 	*execution
@@ -44,6 +27,10 @@ type undoing struct {
 	byName map[string]int
 	refers map[string]reference // by field
 	result *UndoResult
+
+	restricted bool // there are policies to obey
+	counting   bool // the walk that plans
+	made       made
 }
 
 // UndoPlan says what undoing a run would do; it changes nothing.
@@ -121,7 +108,7 @@ func (e *Engine) Undo(ctx context.Context, of *Record, force bool, o RunOptions)
 }
 
 func (e *Engine) executeUndo(ctx context.Context, s *project.Sync, of *Record, o RunOptions, work func(*execution) error) (*Record, error) {
-	return e.record(ctx, s, o, "undo", of.ID, func(x *execution) (err error) {
+	return e.record(ctx, s, o, kindUndo, of.ID, func(x *execution) (err error) {
 		if x.session, err = x.home.Begin(ctx, x.rec.ID); err != nil {
 			return err
 		}
@@ -158,6 +145,9 @@ func (u *undoing) run(ctx context.Context) error {
 	for reason, n := range u.result.SkippedBy {
 		u.rec.Warnings = append(u.rec.Warnings, fmt.Sprintf("%d rows left alone: %s", n, reason))
 	}
+	for reason, n := range u.result.Withheld {
+		u.rec.Warnings = append(u.rec.Warnings, fmt.Sprintf("%d values not restored: %s", n, reason))
+	}
 	slices.Sort(u.rec.Warnings)
 	o := deliver.Options{
 		Dest: u.dest.Destination, Spec: u.dest.spec, Object: u.dest.object, Sync: u.sync, Shape: u.shape(), RunID: u.rec.ID,
@@ -171,6 +161,9 @@ func (u *undoing) run(ctx context.Context) error {
 		KeyColumns: u.meta.KeyColumns, KeyKinds: u.meta.KeyKinds, MatchFields: u.meta.MatchFields, Mapping: u.meta.Mapping, Target: u.meta.Target,
 		NullKeys: u.meta.NullKeys, Complete: u.meta.Complete,
 	})
+	if err == nil {
+		err = u.result.Held()
+	}
 	if u.o.Tally.Delivered.Load()+u.o.Tally.Unknown.Load() == 0 {
 		return err
 	}
@@ -209,13 +202,11 @@ func (u *undoing) plan(ctx context.Context, allow plan.Allow) error {
 			u.name([]string{f})
 		}
 	}
-	if faults := govern.DenyFields(u.e.Project, u.sync, slices.Concat(u.fields, u.meta.MatchFields)); len(faults) > 0 {
-		return faults
-	}
 	if err := u.references(ctx); err != nil {
 		return err
 	}
-	u.result = &UndoResult{Of: u.of, SkippedBy: map[string]int64{}}
+	u.result = &UndoResult{Of: u.of, SkippedBy: map[string]int64{}, Withheld: map[string]int64{}}
+	u.restricted, u.made = govern.Restricted(u.e.Project, u.sync), made{u: u, runs: map[string]*Record{}}
 	d := plan.Definition{
 		Sync: u.sync, Object: u.dest.object, Fields: u.fields, MatchFields: u.meta.MatchFields, CreateOnly: make([]bool, len(u.fields)),
 		Hash: "undo " + u.of.ID, Meta: u.meta, Now: u.e.now(),
@@ -247,7 +238,7 @@ func (u *undoing) name(fields []string) {
 
 // items yields the inverse of every change of the run.
 func (u *undoing) items(ctx context.Context) iter.Seq2[*plan.Item, error] {
-	counting := u.result.Summary == nil
+	u.counting = u.result.Summary == nil
 	return func(yield func(*plan.Item, error) bool) {
 		for h, err := range u.snap.RunHistory(ctx, u.of.ID) {
 			if err != nil {
@@ -265,8 +256,14 @@ func (u *undoing) items(ctx context.Context) iter.Seq2[*plan.Item, error] {
 				return
 			}
 			it, why := u.inverse(h, now, later)
+			if it != nil && why == "" {
+				if why, err = u.obey(ctx, h, it); err != nil {
+					yield(nil, err)
+					return
+				}
+			}
 			if why != "" {
-				if counting {
+				if u.counting {
 					u.skip(h.Key, why)
 				}
 				continue
@@ -275,14 +272,6 @@ func (u *undoing) items(ctx context.Context) iter.Seq2[*plan.Item, error] {
 				return
 			}
 		}
-	}
-}
-
-func (u *undoing) skip(key []byte, why string) {
-	u.result.SkippedBy[why]++
-	if len(u.result.Skipped) < sampledSkips {
-		vals, _ := row.ParseKey(key) //nolint:errcheck // keys were made by AppendKey
-		u.result.Skipped = append(u.result.Skipped, UndoSkip{Key: vals, Reason: why})
 	}
 }
 

@@ -17,6 +17,8 @@ type csv struct{}
 
 func (csv) extension() string { return ".csv" }
 
+func (csv) hasNaN() bool { return true }
+
 func (csv) carries(row.Value) string { return "" }
 
 // absentCell stands in staged lines for a value that is not part of the record. No value is written so: a text with this

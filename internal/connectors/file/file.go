@@ -155,7 +155,7 @@ func (d *Destination) Objects(_ context.Context, names []string) ([]connector.Ob
 		if _, err := d.place(name); err != nil {
 			return nil, err
 		}
-		o := connector.Object{Name: name, Label: name, Kind: connector.KindFile, FreeField: true, Ops: map[connector.Op]connector.Operation{}}
+		o := connector.Object{Name: name, Label: name, Kind: connector.KindFile, FreeField: true, NoNaN: !d.format.hasNaN(), Ops: map[connector.Op]connector.Operation{}}
 		if !d.changes {
 			o.ReadBatch = readBatch
 		}

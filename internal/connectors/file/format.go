@@ -16,6 +16,8 @@ type format interface {
 	extension() string
 	// line appends a record's line with its end. Absent values are left out, or marked where columns have fixed places.
 	line(b []byte, n names, match, values []row.Value) []byte
+	// hasNaN reports whether NaN and infinities can stand in this format.
+	hasNaN() bool
 	// carries says why a value cannot stand in this format, "" when it can.
 	carries(v row.Value) string
 	// header appends the file's first line, if the format has one.

@@ -19,6 +19,8 @@ func (jsonl) extension() string { return ".jsonl" }
 
 func (jsonl) header(b []byte, _ []string) []byte { return b }
 
+func (jsonl) hasNaN() bool { return false }
+
 func (jsonl) carries(v row.Value) string {
 	if v.Kind() == row.Float && (math.IsNaN(v.Float()) || math.IsInf(v.Float(), 0)) {
 		return "JSON has no NaN and no infinity"

@@ -225,11 +225,7 @@ func (s *slot) encodeMoment(b []byte, v row.Value) ([]byte, *refusal) {
 
 // fine refuses digits of the second the column would round away.
 func (s *slot) fine(nanos int) *refusal {
-	step := 1_000_000_000
-	for range s.fraction {
-		step /= 10
-	}
-	if nanos%step != 0 {
+	if step := int(s.step()); step > 0 && nanos%step != 0 {
 		return s.refuse(fault.ValueType, "the second has more digits than a column of type %s holds", s.column)
 	}
 	return nil

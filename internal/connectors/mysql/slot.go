@@ -3,6 +3,7 @@ package mysql
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/upwelldata/upwell/internal/row"
 )
@@ -84,6 +85,23 @@ func (s *slot) kindOf() (kind row.Kind, writable bool) {
 
 // required: a record cannot be created without it.
 func (s *slot) required() bool { return !s.nullable && !s.hasDefault && !s.auto && !s.generated }
+
+// width is the bits of whole numbers (https://dev.mysql.com/doc/refman/8.4/en/integer-types.html).
+func (s *slot) width() int {
+	return map[string]int{"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32}[s.data]
+}
+
+// step is the finest part of a second the column keeps (https://dev.mysql.com/doc/refman/8.4/en/fractional-seconds.html).
+func (s *slot) step() time.Duration {
+	if s.data != "time" && s.data != "datetime" && s.data != "timestamp" {
+		return 0
+	}
+	d := time.Second
+	for range s.fraction {
+		d /= 10
+	}
+	return d
+}
 
 // text reports whether the column compares by a collation.
 func (s *slot) text() bool { return s.collation != "" }

@@ -122,7 +122,7 @@ func (s *source) run(ctx context.Context, q connector.Query, sql string, args []
 	rows, err := s.query(inner, c, sql, args)
 	if err != nil {
 		finished = ctx.Err() == nil
-		return s.readFault(ctx, s.ownLine(inner, c, q, err), "running the query")
+		return s.queryFault(inner, c, q, err)
 	}
 	r := &result{rows: rows, scrub: s.scrub}
 	if r.types, err = typesOf(rows); err != nil {
@@ -190,24 +190,6 @@ func parameter(v row.Value) driver.Value {
 	case row.Decimal, row.Text, row.Date, row.Time, row.Interval, row.UUID, row.JSON, row.Array:
 	}
 	return v.String()
-}
-
-// ownLine replaces a syntax error of a wrapped model by the error of the model's own text, whose line is the user's.
-func (s *source) ownLine(ctx context.Context, c driver.Conn, q connector.Query, err error) error {
-	me, ok := serverError(err)
-	if !ok || me.Number != 1064 || q.SQL == "" {
-		return err
-	}
-	p, ok := c.(driver.ConnPrepareContext)
-	if !ok {
-		return err
-	}
-	st, own := p.PrepareContext(ctx, strings.TrimRight(strings.TrimSpace(q.SQL), "; \n\t"))
-	if own == nil {
-		_ = st.Close() //nolint:errcheck // the connection is closed next
-		return err
-	}
-	return own
 }
 
 func connectionID(ctx context.Context, c driver.Conn) (uint64, error) {

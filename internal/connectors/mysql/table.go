@@ -196,7 +196,10 @@ func (t *table) object(name string) connector.Object {
 			Name: c.name, Label: c.name, Kind: c.kind, Creatable: c.creatable, Updatable: c.updatable, Required: c.required(), Nullable: c.nullable,
 			Unique: t.key([]string{c.name}) != nil, Match: inKey[c.name], FoldCase: c.foldCase(), TrimSpace: c.padSpace(), NoNaN: c.kind == row.Float,
 		}
+		f.Bits, f.Unsigned, f.Step, f.Single = c.width(), c.unsigned, c.step(), c.data == "float"
 		switch c.data {
+		case "tinytext", "text", "mediumtext", "longtext", "binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob":
+			f.MaxBytes = int(c.maxOctets)
 		case "char", "varchar":
 			f.MaxLength = int(c.maxChars)
 		case "decimal":

@@ -7,6 +7,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/upwelldata/upwell/internal/fault"
@@ -72,6 +73,29 @@ func (s *slot) maxLength() int {
 		return 63
 	case s.form == formString && s.mod > 4 && !s.enum:
 		return int(s.mod) - 4
+	}
+	return 0
+}
+
+// width is the bits of whole numbers (https://www.postgresql.org/docs/current/datatype-numeric.html).
+func (s *slot) width() int {
+	switch s.form { //nolint:exhaustive // whole numbers only
+	case formInt2:
+		return 16
+	case formInt4:
+		return 32
+	}
+	return 0
+}
+
+// step is the finest part of a second the column keeps (https://www.postgresql.org/docs/current/datatype-datetime.html).
+func (s *slot) step() time.Duration {
+	switch s.form { //nolint:exhaustive // times only
+	case formTime, formTimestamp, formTimestamptz:
+		if s.mod < 0 || s.mod > 6 {
+			return time.Microsecond
+		}
+		return time.Duration(powersOfTen[6-s.mod]) * time.Microsecond
 	}
 	return 0
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/upwelldata/upwell/internal/connector"
+	"github.com/upwelldata/upwell/internal/row"
 )
 
 // table is a target as the catalogue describes it.
@@ -201,6 +202,7 @@ func (t *table) object(name string) connector.Object {
 			Name: c.name, Label: c.name, Kind: c.kind, Creatable: c.creatable, Updatable: c.updatable,
 			Required: c.notNull && !c.hasDefault && !c.readOnly, Nullable: !c.notNull, Unique: t.key([]string{c.name}), Match: inKey[c.name],
 			FoldCase: c.foldCase, TrimSpace: c.oid == bpcharOID, MaxLength: c.maxLength(), Choices: c.choices, Restricted: len(c.choices) > 0,
+			NoNUL: c.kind == row.Text, Bits: c.width(), Single: c.form == formFloat4, Step: c.step(),
 		}
 		if c.form == formNumeric && c.mod >= 4 {
 			f.Precision, f.Scale = c.precision()

@@ -79,7 +79,10 @@ func (s *source) Describe(ctx context.Context, q connector.Query) (*arrow.Schema
 		schema = schemaOf(cols)
 		return nil
 	})
-	return schema, err
+	if err != nil {
+		return nil, s.located(q, err)
+	}
+	return schema, nil
 }
 
 // Read runs the query as one statement, which sees one state of the file
@@ -90,7 +93,7 @@ func (s *source) Read(ctx context.Context, q connector.Query) iter.Seq2[arrow.Re
 			return s.read(ctx, c, q, func(b arrow.RecordBatch) bool { return yield(b, nil) })
 		})
 		if err != nil {
-			yield(nil, err)
+			yield(nil, s.located(q, err))
 		}
 	}
 }
@@ -111,8 +114,7 @@ func (s *source) with(ctx context.Context, use func(driver.Conn) error) (err err
 	if err != nil {
 		return fault.Wrap(fault.SourceUnreachable, err, "opening SQLite file %s", s.path).WithFix("Check `path` of the source; it is relative to the project folder.")
 	}
-	uri := url.URL{Scheme: "file", Path: filepath.ToSlash(s.path), RawQuery: "mode=ro&_pragma=busy_timeout(10000)&_pragma=trusted_schema(0)&_query_only=1"}
-	db, err := sql.Open("sqlite", uri.String())
+	db, err := sql.Open("sqlite", s.uri()+"&_pragma=busy_timeout(10000)&_pragma=trusted_schema(0)&_query_only=1")
 	if err != nil {
 		return s.finding(ctx, err)
 	}
@@ -137,6 +139,11 @@ func (s *source) with(ctx context.Context, use func(driver.Conn) error) (err err
 		return s.finding(ctx, err)
 	}
 	return nil
+}
+
+func (s *source) uri() string {
+	u := url.URL{Scheme: "file", Path: filepath.ToSlash(s.path), RawQuery: "mode=ro"}
+	return u.String()
 }
 
 // finding turns an error into a fault, in SQLite's words. Codes: https://www.sqlite.org/rescode.html

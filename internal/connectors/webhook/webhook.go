@@ -289,7 +289,7 @@ var offered = []connector.Op{connector.OpUpsert, connector.OpUpdate, connector.O
 func (d *Destination) Objects(_ context.Context, names []string) ([]connector.Object, error) {
 	out := make([]connector.Object, 0, len(names))
 	for _, name := range names {
-		o := connector.Object{Name: name, Label: name, Kind: connector.KindRecord, FreeField: true, Ops: map[connector.Op]connector.Operation{}}
+		o := connector.Object{Name: name, Label: name, Kind: connector.KindRecord, FreeField: true, NoNaN: true, Ops: map[connector.Op]connector.Operation{}}
 		for _, op := range offered {
 			// The whole record travels every time, so that the newest request says everything: repeating one is safe unless it creates.
 			one := d.op
