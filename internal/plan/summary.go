@@ -141,7 +141,7 @@ type gathering struct {
 func (p *Planner) gathering(each func(*Item) error) *gathering {
 	return &gathering{p: p, each: each, hash: newHasher(p.d.Hash, p.d.Meta.Version), s: &Summary{
 		InvalidBy: map[fault.Code]int64{}, ByOp: map[connector.Op]int64{}, Bytes: map[connector.Op]int64{},
-		Remapped: p.remapped, Records: p.d.Meta.Rows,
+		Records: p.d.Meta.Rows,
 	}}
 }
 
@@ -179,7 +179,7 @@ func (g *gathering) total() *Summary {
 // summary judges what was gathered of a read.
 func (g *gathering) summary(read ledger.ReadCounts, allow Allow) (*Summary, error) {
 	s := g.total()
-	s.Counts.Read, s.NullKeys = read.Read, read.NullKeys
+	s.Counts.Read, s.NullKeys, s.Remapped = read.Read, read.NullKeys, g.p.remapped
 	s.Counts.Unchanged += read.Unchanged
 	for code, n := range read.Invalid {
 		s.InvalidBy[code] += n
