@@ -60,7 +60,14 @@ func newTwin(rt *rapid.T, name string, dir string, db *database) *twin {
 			if err != nil {
 				return nil, err
 			}
-			return mortal{s.(connector.Warehouse), &w.dead}, nil
+			m := mortal{s.(connector.Warehouse), &w.dead}
+			if list, can := s.(connector.Catalog); can {
+				return struct {
+					mortal
+					connector.Catalog
+				}{m, list}, nil
+			}
+			return m, nil
 		}}}
 	}
 	return w

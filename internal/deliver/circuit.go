@@ -65,7 +65,7 @@ func (c *circuit) suspect(ctx context.Context, cause error) error {
 	if left <= 0 {
 		return fault.As(cause)
 	}
-	return pause(ctx, min(Spread(delay), left), nil)
+	return pause(ctx, min(Spread(delay*3/4), left), nil) // the tool answers: its next write is waited for less long than a tool that is down
 }
 
 // proof is a number that has grown when the tool answered a request since.
