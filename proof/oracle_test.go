@@ -53,6 +53,7 @@ type oracle struct {
 	last     map[int]int       // id -> version received last, 0 = a removal
 	lastIn   map[int]int       // id -> epoch it was received last
 	durable  map[int]int       // what the ledger held durably after the last kill
+	doubtful map[int]bool      // ids a dead process was to remove, until they are heard of again
 	fault    func(rows []sentRow) sick
 	slowFor  time.Duration
 	onSent   func(n int) // called when the n-th write request has been applied, before it is answered
@@ -74,7 +75,7 @@ type oracle struct {
 func newOracle(t *testing.T) *oracle {
 	t.Helper()
 	o := &oracle{
-		t: t, has: map[int]int{}, got: map[[2]int32]bool{}, last: map[int]int{}, lastIn: map[int]int{}, durable: map[int]int{}, runs: map[string]int{},
+		t: t, has: map[int]int{}, got: map[[2]int32]bool{}, last: map[int]int{}, lastIn: map[int]int{}, durable: map[int]int{}, doubtful: map[int]bool{}, runs: map[string]int{},
 		fault: func([]sentRow) sick { return well }, arrived: make(chan struct{}, 1),
 	}
 	o.server = httptest.NewServer(o)
@@ -203,6 +204,7 @@ func (o *oracle) receive(run, op string, rows []sentRow) (what sick, epoch int, 
 		}
 		if !late {
 			delete(o.durable, r.ID)
+			delete(o.doubtful, r.ID)
 		}
 		sent := [2]int32{int32(r.ID), int32(r.V)}
 		if o.got[sent] {
