@@ -81,11 +81,6 @@ func Test_nothing_is_lost_or_wrong_and_repeats_are_bounded_over_many_kills(t *te
 		}
 		killed++
 		held := durable(t, dir)
-		for id := range held {
-			if valueAt(id, version) == 0 { // its removal may be intended and not have left: back in the model, it is written anew
-				delete(held, id)
-			}
-		}
 		o.mu.Lock()
 		open := 0
 		for id, v := range o.last {
